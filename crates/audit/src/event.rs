@@ -1,0 +1,201 @@
+//! The closed set of security events.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use openshell_types::{Digest, Generation, SandboxId, SandboxName};
+use serde::{Deserialize, Serialize};
+
+/// One line of `audit.jsonl`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Version of this format.
+    pub v: u32,
+    /// Position in the sandbox's log: 1, 2, 3 …
+    pub seq: u64,
+    /// Digest of the line before, [`Digest::ZERO`] for the first.
+    pub prev: Digest,
+    /// When it happened, by the supervisor's clock.
+    pub time: Timestamp,
+    /// The sandbox's name.
+    pub sandbox: SandboxName,
+    /// The sandbox's id.
+    pub sandbox_id: SandboxId,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// A connection attempt was decided.
+    Network(Network),
+    /// A DNS question was refused.
+    Dns(Dns),
+    /// Something tried to go around the egress.
+    Bypass(Bypass),
+    /// The main command or an exec started or ended.
+    Process(Process),
+    /// A policy came into force, or was refused.
+    Config(Config),
+    /// The sandbox itself changed state.
+    Lifecycle(Lifecycle),
+}
+
+/// The decision of one connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// By which way it came in.
+    pub way: Way,
+    /// What was decided and came of it.
+    pub outcome: Outcome,
+    /// Where it wanted to go.
+    pub destination: Destination,
+    /// Who asked; `None` only when that could not be told, which is itself a denial.
+    pub caller: Option<Caller>,
+    /// The rule that allowed it or came closest.
+    pub rule: Option<String>,
+    /// Why it was not allowed, or did not succeed.
+    pub reason: Option<Reason>,
+    /// The policy in force.
+    pub generation: Generation,
+}
+
+/// How a connection reached the egress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// `CONNECT host:port` to the proxy.
+    Connect,
+    /// An absolute-form HTTP request to the proxy.
+    Forward,
+    /// Captured on its way to the address it dialled.
+    Transparent,
+}
+
+/// What came of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Allowed, and the upstream answered.
+    Allowed,
+    /// Denied by policy or by a guard.
+    Denied,
+    /// Allowed, but the upstream could not be reached.
+    Failed,
+    /// A live tunnel was closed by a policy change.
+    Revoked,
+}
+
+/// Where a connection wanted to go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Destination {
+    /// The name, when there was one.
+    pub name: Option<String>,
+    /// The address: the dialled one of an allowed connection, else the one asked for.
+    pub address: Option<IpAddr>,
+    /// The port, 0 when the request did not carry a valid one.
+    pub port: u16,
+}
+
+/// The program behind an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Caller {
+    /// Process id within the jail.
+    pub pid: u32,
+    /// Path of the executable within the jail.
+    pub binary: String,
+    /// Digest of the executable, when it was computed.
+    pub sha256: Option<Digest>,
+    /// Arguments, bounded and lossy.
+    pub argv: Vec<String>,
+    /// Paths of the ancestors' executables, the parent first.
+    pub ancestors: Vec<String>,
+}
+
+/// Why something was not allowed, or did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// A stable word for the predicate that failed, such as `host`, `binary` or `sni_mismatch`.
+    pub predicate: String,
+    /// A sentence for people.
+    pub detail: String,
+    /// Line of the rule in the policy text, when a rule came close.
+    pub line: Option<u32>,
+    /// The smallest policy edit that would allow it, when there is one.
+    pub nearest: Option<String>,
+}
+
+/// A DNS question that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dns {
+    /// The name asked for, escaped and bounded; empty when the message was malformed.
+    pub name: String,
+    /// The record type, such as `A`.
+    pub record_type: String,
+    /// Why: `not_in_policy`, `malformed`, `pool_exhausted`, `unsupported_type`.
+    pub predicate: String,
+    /// How many of the same were folded into this event.
+    pub count: u64,
+}
+
+/// An attempt to go around the egress, aggregated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bypass {
+    /// The protocol, such as `udp` or `icmp`.
+    pub protocol: String,
+    /// Where it wanted to go.
+    pub address: IpAddr,
+    /// The port, 0 when the protocol has none.
+    pub port: u16,
+    /// How many packets this event stands for.
+    pub count: u64,
+}
+
+/// A command of the sandbox started or ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Process {
+    /// `main` or `exec`.
+    pub role: String,
+    /// `started` or `exited`.
+    pub activity: String,
+    /// Process id within the jail.
+    pub pid: u32,
+    /// The command, bounded.
+    pub argv: Vec<String>,
+    /// The exit code, 128+n for a signal, once it ended.
+    pub exit_code: Option<i32>,
+}
+
+/// A policy came into force, or was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `enforced` or `refused`.
+    pub activity: String,
+    /// The generation in question.
+    pub generation: Generation,
+    /// Digest of its canonical document.
+    pub digest: Digest,
+    /// What was wrong with it, when refused.
+    pub detail: Option<String>,
+}
+
+/// The sandbox changed state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lifecycle {
+    /// `ready`, `completed` or `failed`.
+    pub activity: String,
+    /// More, for people: layers in force, or the error.
+    pub detail: String,
+}

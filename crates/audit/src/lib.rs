@@ -1,0 +1,5 @@
+//! The closed set of security events, and their encoders.
+
+mod event;
+
+pub use event::*;

@@ -1,0 +1,1 @@
+//! Sans-I/O, strict readers of hostile bytes: HTTP/1 heads, DNS messages, ClientHello.

@@ -1,0 +1,1 @@
+//! The native driver: a supervisor is a process of this machine.

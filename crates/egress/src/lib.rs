@@ -1,0 +1,1 @@
+//! Every outbound connection of a sandbox: accept, identify, authorise, vet, exchange, relay.

@@ -1,0 +1,1 @@
+//! The trusted process of one sandbox.

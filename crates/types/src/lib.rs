@@ -1,0 +1,20 @@
+//! Names, addresses and ids that everything else speaks in, parsed once and valid for ever.
+//!
+//! A value of these types came through its `parse`, so no later layer checks it again. There is no
+//! I/O here, no clock and no randomness; what makes a fresh id passes the random bytes in.
+
+mod digest;
+mod file;
+mod generation;
+mod host;
+mod name;
+mod redacted;
+mod spec;
+
+pub use digest::{Digest, DigestError};
+pub use file::FileId;
+pub use generation::Generation;
+pub use host::{Authority, AuthorityError, Host, HostName, HostNameError, Port};
+pub use name::{NameError, SandboxId, SandboxName, WorkspaceName};
+pub use redacted::Redacted;
+pub use spec::{Identity, Mount, SandboxSpec, TerminalSize};

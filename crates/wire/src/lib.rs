@@ -1,0 +1,1 @@
+//! The protobuf files, their generated code, and conversions both ways.

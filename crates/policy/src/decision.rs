@@ -67,8 +67,8 @@ pub struct Grant {
 pub struct Denial {
     /// What failed.
     pub predicate: Predicate,
-    /// The rule in which it failed, when one came close.
-    pub(crate) rule: Option<u32>,
+    /// The endpoint at which it failed, when one came close.
+    pub(crate) closest: Option<Grant>,
 }
 
 /// A predicate of the decision that did not hold.
@@ -88,6 +88,20 @@ pub enum Predicate {
     NeverReachable,
 }
 
+impl Predicate {
+    /// The stable word that stands in denials and audit events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Port => "port",
+            Self::Binary => "binary",
+            Self::BinaryDigest => "binary_digest",
+            Self::Expired => "expired",
+            Self::NeverReachable => "never_reachable",
+        }
+    }
+}
+
 /// Why a resolved address may not be dialled under a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressRefusal {
@@ -97,4 +111,24 @@ pub enum AddressRefusal {
     NotPublic(IpAddr),
     /// Outside of the endpoint's `allowed_ips`.
     NotListed(IpAddr),
+}
+
+impl AddressRefusal {
+    /// The stable word that stands in denials and audit events.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::NeverReachable(_) => "never_reachable",
+            Self::NotPublic(_) => "not_public",
+            Self::NotListed(_) => "not_listed",
+        }
+    }
+
+    /// The address that was refused.
+    pub const fn address(&self) -> IpAddr {
+        match self {
+            Self::NeverReachable(address) | Self::NotPublic(address) | Self::NotListed(address) => {
+                *address
+            }
+        }
+    }
 }

@@ -1,0 +1,115 @@
+//! The findings of one pass over a text.
+
+use granit_parser::Marker;
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::limits::DIAGNOSTICS;
+
+/// A place in the text; both counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position {
+    pub line: u32,
+    pub column: u32,
+}
+
+impl Position {
+    pub const START: Self = Self { line: 1, column: 1 };
+
+    pub fn of(marker: &Marker) -> Self {
+        Self {
+            line: u32::try_from(marker.line()).unwrap_or(u32::MAX).max(1),
+            column: u32::try_from(marker.col()).unwrap_or(u32::MAX).saturating_add(1),
+        }
+    }
+}
+
+/// A value and where it stands. Equality is that of the values: two texts may say the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spanned<T> {
+    pub value: T,
+    pub at: Position,
+}
+
+/// A finding is one line, whatever part of the text it quotes.
+fn printable(text: String) -> String {
+    if text.chars().any(char::is_control) {
+        text.replace(char::is_control, "\u{fffd}")
+    } else {
+        text
+    }
+}
+
+/// What was found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    list: Vec<Diagnostic>,
+    left_out: usize,
+}
+
+impl Findings {
+    pub fn error(&mut self, code: &'static str, at: Position, message: String) {
+        self.add(Severity::Error, code, at, (message, None));
+    }
+
+    pub fn error_with_help(
+        &mut self,
+        code: &'static str,
+        at: Position,
+        message: String,
+        help: String,
+    ) {
+        self.add(Severity::Error, code, at, (message, Some(help)));
+    }
+
+    pub fn warning(
+        &mut self,
+        code: &'static str,
+        at: Position,
+        message: String,
+        help: Option<String>,
+    ) {
+        self.add(Severity::Warning, code, at, (message, help));
+    }
+
+    pub fn note(&mut self, code: &'static str, at: Position, message: String) {
+        self.add(Severity::Note, code, at, (message, None));
+    }
+
+    fn add(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        at: Position,
+        (message, help): (String, Option<String>),
+    ) {
+        let full = self.list.len() >= DIAGNOSTICS;
+        // A warning never takes the place of the error that refuses the policy.
+        if full && (severity < Severity::Error || self.has_errors()) {
+            self.left_out = self.left_out.saturating_add(1);
+            return;
+        }
+        let Position { line, column } = at;
+        let (message, help) = (printable(message), help.map(printable));
+        self.list.push(Diagnostic { code, severity, message, line, column, help });
+    }
+
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(Diagnostic::is_error)
+    }
+
+    /// The findings in the order of the text.
+    pub fn finish(mut self) -> Vec<Diagnostic> {
+        self.list.sort_by_key(|finding| (finding.line, finding.column, finding.code));
+        if self.left_out > 0 {
+            self.list.push(Diagnostic {
+                code: "P0007",
+                severity: Severity::Note,
+                message: format!("{} more findings are not shown", self.left_out),
+                line: 1,
+                column: 1,
+                help: None,
+            });
+        }
+        self.list
+    }
+}

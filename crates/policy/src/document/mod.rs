@@ -1,0 +1,166 @@
+//! The policy document: what a text says, with the place of everything that it says.
+//!
+//! Reading goes text → tree of spanned values → [`Document`], and collects every finding on the
+//! way; nothing stops at the first.
+
+mod canonical;
+mod endpoint;
+pub(crate) mod findings;
+mod node;
+mod reader;
+mod rules;
+mod sections;
+
+use jiff::Timestamp;
+use openshell_types::Digest;
+
+use crate::check;
+use crate::diagnostic::Diagnostic;
+use crate::pattern::{HostPattern, Network, PortRange};
+use crate::settings::{Filesystem, Landlock, Process};
+use findings::{Findings, Position, Spanned};
+use reader::{Fields, shown, wrong_type};
+
+pub(crate) use canonical::quoted;
+
+/// A policy text, read and checked.
+#[derive(Clone, Debug)]
+pub struct Document {
+    pub(crate) filesystem: Filesystem,
+    pub(crate) landlock: Landlock,
+    pub(crate) process: Process,
+    /// In the order of the text.
+    pub(crate) rules: Vec<Rule>,
+}
+
+/// One entry of `network_policies`.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    pub key: Spanned<String>,
+    pub name: String,
+    pub until: Option<Timestamp>,
+    pub endpoints: Vec<Endpoint>,
+    pub binaries: Vec<Binary>,
+}
+
+/// Where to.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    pub at: Position,
+    pub host: Option<Spanned<HostPattern>>,
+    pub ports: Vec<PortRange>,
+    pub allowed_ips: Vec<Spanned<Network>>,
+    /// `tls: skip`: relayed as it is, whatever it carries.
+    pub raw: bool,
+}
+
+/// Who.
+#[derive(Clone, Debug)]
+pub(crate) struct Binary {
+    pub path: Spanned<String>,
+    pub sha256: Option<Digest>,
+    pub descendants: bool,
+}
+
+/// What reading a text gave.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// The document, when there is no error.
+    pub document: Option<Document>,
+    /// Everything that was found, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads and checks a policy text, and finds all that is wrong with it in one pass.
+pub fn parse(text: &str) -> Parsed {
+    let mut findings = Findings::default();
+    let document = node::read(text, &mut findings).and_then(|mut root| {
+        root.refuse_duplicates(&mut findings);
+        Document::read(root, &mut findings)
+    });
+    if let Some(document) = &document {
+        check::run(document, &mut findings);
+    }
+    let document = document.filter(|_| !findings.has_errors());
+    Parsed { document, diagnostics: findings.finish() }
+}
+
+impl Document {
+    fn read(root: node::Node, findings: &mut Findings) -> Option<Self> {
+        let mut fields = Fields::of(root, "a policy", findings)?;
+        read_version(&mut fields, findings);
+        let document = Self {
+            filesystem: sections::filesystem(&mut fields, findings),
+            landlock: sections::landlock(&mut fields, findings),
+            process: sections::process(&mut fields, findings),
+            rules: rules::read(&mut fields, findings),
+        };
+        refuse_middlewares(&mut fields, findings);
+        fields.refuse_rest(findings);
+        Some(document)
+    }
+
+    /// A document that allows nothing.
+    pub(crate) fn empty() -> Self {
+        Self {
+            filesystem: Filesystem::default(),
+            landlock: Landlock::default(),
+            process: Process::default(),
+            rules: Vec::new(),
+        }
+    }
+
+    /// A text of the same meaning that is the same for all texts of that meaning: rules by key,
+    /// lists in order and without repetitions, ports merged, defaults left out.
+    pub fn canonical(&self) -> String {
+        canonical::write(self)
+    }
+
+    /// The digest of the canonical text. It names the document wherever it is validated, shown,
+    /// approved and enforced.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.canonical().as_bytes())
+    }
+}
+
+fn read_version(fields: &mut Fields, findings: &mut Findings) {
+    let at = fields.at;
+    match fields.take("version") {
+        None => findings.error_with_help(
+            "P0103",
+            at,
+            "`version` is missing".to_owned(),
+            "begin with `version: 1`".to_owned(),
+        ),
+        Some(node) => match &node.kind {
+            node::Kind::Scalar { text, plain: true } if text == "1" => {}
+            node::Kind::Scalar { text, .. } => findings.error_with_help(
+                "P0104",
+                node.at,
+                format!("version `{}` of the schema is not known", shown(text)),
+                "this build reads `version: 1`".to_owned(),
+            ),
+            _ => wrong_type(&node, "version", "the number 1", findings),
+        },
+    }
+}
+
+fn refuse_middlewares(fields: &mut Fields, findings: &mut Findings) {
+    let Some(entry) = fields.take_entry("network_middlewares") else { return };
+    let empty = match &entry.value.kind {
+        node::Kind::Null => true,
+        node::Kind::Map(entries) => entries.is_empty(),
+        node::Kind::List(items) => items.is_empty(),
+        _ => false,
+    };
+    if !empty {
+        findings.error_with_help(
+            "P0403",
+            entry.at,
+            "this build has no network middlewares".to_owned(),
+            "remove `network_middlewares`; traffic that they should have changed or stopped \
+             would pass unchanged"
+                .to_owned(),
+        );
+    }
+}

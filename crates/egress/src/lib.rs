@@ -1,1 +1,34 @@
 //! Every outbound connection of a sandbox: accept, identify, authorise, vet, exchange, relay.
+//!
+//! One connection crosses the files in that order. `accept` takes it and asks who opened it
+//! before a byte is read; `intent` turns its way in (CONNECT, an absolute-form request, or the
+//! address that was dialled) into one value; `authorize` has the policy decide and yields a
+//! `Permit`; `vet` resolves the name and has every address checked, which yields an `Upstream`;
+//! `exchange` dials it and holds a TLS client to the name that was permitted; `relay` moves bytes
+//! until an end closes or the policy changes its mind. `report` receives exactly one outcome on
+//! every exit. Deliberately absent: reading sockets' owners, setting up the capture, and writing
+//! the audit log, which are the supervisor's and reach this crate as traits.
+
+mod accept;
+mod authorize;
+mod connection;
+mod dns;
+mod exchange;
+mod intent;
+mod limits;
+mod names;
+mod refusal;
+mod relay;
+mod report;
+mod resolve;
+mod seams;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod vet;
+
+pub use accept::Egress;
+pub use seams::{
+    DnsSocket, HostAddresses, Identified, Identify, PolicyInForce, Report, Unidentified,
+};
+pub use settings::{OWN_V4, OWN_V6, PROXY_PORT, ResolverConfig, Seams, Settings};

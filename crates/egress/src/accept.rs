@@ -1,0 +1,179 @@
+//! Accepting connections and questions, for as long as the sandbox lives.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use openshell_audit::{Destination, Event, Network, Outcome, Reason, Way};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::dns::{self, Refused};
+use crate::names::Names;
+use crate::resolve::Resolve;
+use crate::seams::{DnsSocket, PolicyInForce};
+use crate::settings::{Seams, Settings};
+use crate::{connection, exchange, limits};
+
+/// The egress of one sandbox. Cheap to clone; all clones are the same egress.
+#[derive(Clone)]
+pub struct Egress(Arc<Context>);
+
+/// What every connection of a sandbox shares.
+pub(crate) struct Context {
+    pub(crate) settings: Settings,
+    pub(crate) policy: watch::Receiver<Arc<PolicyInForce>>,
+    pub(crate) seams: Seams,
+    pub(crate) names: Names,
+    pub(crate) resolve: Resolve,
+    pub(crate) refused: Refused,
+    /// One for each connection that may be served at once, over all listeners.
+    places: Arc<Semaphore>,
+}
+
+impl Egress {
+    /// Puts an egress together; nothing happens until it serves.
+    pub fn new(
+        settings: Settings,
+        policy: watch::Receiver<Arc<PolicyInForce>>,
+        seams: Seams,
+    ) -> Self {
+        let resolve = Resolve::new(settings.resolver.clone());
+        let refused = Refused::new(Arc::clone(&seams.report));
+        let names = Names::default();
+        let places = Arc::new(Semaphore::new(settings.max_connections));
+        Self(Arc::new(Context { settings, policy, seams, names, resolve, refused, places }))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn context(&self) -> &Context {
+        &self.0
+    }
+
+    /// Serves one transparent listener until `shutdown`; then ends its connections and returns.
+    /// A failing accept never ends it. Several listeners, such as one for each family, may be
+    /// served at once.
+    pub async fn serve_tcp(&self, listener: TcpListener, shutdown: CancellationToken) {
+        let connections = TaskTracker::new();
+        let mut overflow = Overflow::default();
+        let mut tick = interval(limits::OVERFLOW_FOLD);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let accepted = tokio::select! {
+                () = shutdown.cancelled() => break,
+                accepted = listener.accept() => accepted,
+                _ = tick.tick() => {
+                    overflow.report(&self.0);
+                    self.0.refused.flush();
+                    continue;
+                }
+            };
+            let (client, from) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "Accepting a connection failed");
+                    sleep(limits::ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let Ok(dialled) = client.local_addr() else {
+                // Already gone, and nobody was told anything.
+                continue;
+            };
+            let dialled = canonical(dialled);
+            let Ok(place) = Arc::clone(&self.0.places).try_acquire_owned() else {
+                exchange::reset(client);
+                overflow.note(dialled);
+                continue;
+            };
+            let (context, ended) = (Arc::clone(&self.0), shutdown.clone());
+            connections.spawn(async move {
+                tokio::select! {
+                    () = ended.cancelled() => {}
+                    () = serve(&context, client, canonical(from), dialled) => {}
+                }
+                drop(place);
+            });
+        }
+        connections.close();
+        connections.wait().await;
+        overflow.report(&self.0);
+        self.0.refused.flush_all();
+    }
+
+    /// Answers the captured DNS questions until `shutdown`.
+    pub async fn serve_dns(&self, socket: impl DnsSocket, shutdown: CancellationToken) {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = dns::serve_udp(&self.0, &socket) => {}
+        }
+        self.0.refused.flush_all();
+    }
+}
+
+pub(crate) async fn serve(
+    context: &Context,
+    client: TcpStream,
+    from: SocketAddr,
+    dialled: SocketAddr,
+) {
+    // A socket without these options still works; a dead one fails at its first use.
+    let _ = exchange::prepare(&client);
+    if dialled.port() == DNS_PORT {
+        dns::serve_tcp(context, client).await;
+    } else {
+        connection::serve(context, client, from, dialled).await;
+    }
+}
+
+/// IPv4 as IPv4, also from a socket of both families.
+const fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Connections beyond the limit, folded into one event.
+#[derive(Default)]
+struct Overflow {
+    count: u64,
+    last: Option<SocketAddr>,
+}
+
+impl Overflow {
+    const fn note(&mut self, dialled: SocketAddr) {
+        self.count = self.count.saturating_add(1);
+        self.last = Some(dialled);
+    }
+
+    fn report(&mut self, context: &Context) {
+        let Some(dialled) = self.last.take() else {
+            return;
+        };
+        let count = std::mem::take(&mut self.count);
+        context.seams.report.record(Event::Network(Network {
+            way: Way::Transparent,
+            outcome: Outcome::Denied,
+            destination: Destination {
+                name: None,
+                address: Some(dialled.ip()),
+                port: dialled.port(),
+            },
+            caller: None,
+            rule: None,
+            reason: Some(Reason {
+                predicate: "too_many_connections".to_owned(),
+                detail: format!(
+                    "{count} connections were reset: {} are open already",
+                    context.settings.max_connections
+                ),
+                line: None,
+                nearest: None,
+            }),
+            generation: context.policy.borrow().generation,
+        }));
+    }
+}
+
+/// Whatever dials this port speaks DNS to us.
+const DNS_PORT: u16 = 53;

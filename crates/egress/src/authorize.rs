@@ -1,0 +1,126 @@
+//! The policy decides: the only place where a [`Permit`] comes from.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use openshell_policy::{Caller, Decision, Destination, Grant, Predicate};
+use openshell_types::{Authority, Generation, Host};
+use tokio::sync::watch;
+
+use crate::refusal::Refusal;
+use crate::seams::PolicyInForce;
+
+/// The latest policy.
+pub(crate) type PolicyWatch = watch::Receiver<Arc<PolicyInForce>>;
+
+/// The proof that a policy allowed one connection. It is made here alone, moved and never copied;
+/// without it nothing is resolved or dialled.
+pub(crate) struct Permit {
+    policy: Arc<PolicyInForce>,
+    grant: Grant,
+    to: Authority,
+    by: Arc<Caller>,
+}
+
+/// Asks `policy` whether `by` may connect to `to`.
+pub(crate) fn authorize(
+    policy: Arc<PolicyInForce>,
+    to: Authority,
+    by: Arc<Caller>,
+) -> Result<Permit, Refusal> {
+    let grant = decide(&policy, &to, &by)?;
+    Ok(Permit { policy, grant, to, by })
+}
+
+impl Permit {
+    /// Where to.
+    pub(crate) const fn to(&self) -> &Authority {
+        &self.to
+    }
+
+    /// The generation that allowed it.
+    pub(crate) fn generation(&self) -> Generation {
+        self.policy.generation
+    }
+
+    /// The rule that allowed it.
+    pub(crate) fn rule(&self) -> &str {
+        self.policy.policy.rule_name(&self.grant)
+    }
+
+    /// Whether it is for the host's own loopback.
+    pub(crate) fn is_host_loopback(&self) -> bool {
+        self.policy.policy.host_loopback(&self.grant)
+    }
+
+    /// Whether it covers this address.
+    pub(crate) fn admits(&self, address: IpAddr) -> Result<(), Refusal> {
+        let policy = &self.policy.policy;
+        policy
+            .admits(&self.grant, address)
+            .map_err(|refusal| Refusal::address(policy.explain_address(&self.grant, &refusal)))
+    }
+
+    /// Asks the policy that is in force now, for a connection that is dialled to `address`.
+    /// SECURITY: E10; a permit of an older generation relays nothing.
+    fn renew(&mut self, policy: Arc<PolicyInForce>, address: IpAddr) -> Result<(), Refusal> {
+        let grant = decide(&policy, &self.to, &self.by)?;
+        let was_loopback = self.is_host_loopback();
+        (self.policy, self.grant) = (policy, grant);
+        match (was_loopback, self.is_host_loopback()) {
+            (true, true) => Ok(()),
+            (false, false) => self.admits(address),
+            _ => Err(Refusal::own_address(address)),
+        }
+    }
+
+    /// Renews the permit if the policy changed since.
+    pub(crate) fn refresh(
+        &mut self,
+        policies: &mut PolicyWatch,
+        address: IpAddr,
+    ) -> Result<(), Refusal> {
+        let policy = Arc::clone(&policies.borrow_and_update());
+        if policy.generation == self.generation() { Ok(()) } else { self.renew(policy, address) }
+    }
+
+    /// Waits until the connection is no longer allowed; says why, and under which generation.
+    /// Asks at every change of the policy, and now and then for rules with a time limit.
+    pub(crate) async fn revoked(
+        &mut self,
+        policies: &mut PolicyWatch,
+        address: IpAddr,
+    ) -> (Refusal, Generation) {
+        loop {
+            let changed = tokio::time::timeout(crate::limits::REJUDGE_EVERY, policies.changed());
+            if let Ok(Err(_)) = changed.await {
+                // Nobody can change the policy any more; time limits still count.
+                tokio::time::sleep(crate::limits::REJUDGE_EVERY).await;
+            }
+            let policy = Arc::clone(&policies.borrow_and_update());
+            let generation = policy.generation;
+            if let Err(refusal) = self.renew(policy, address) {
+                return (refusal, generation);
+            }
+        }
+    }
+}
+
+fn decide(policy: &PolicyInForce, to: &Authority, by: &Caller) -> Result<Grant, Refusal> {
+    let destination = match &to.host {
+        Host::Name(name) => Destination::Name(name, to.port),
+        Host::Address(address) => Destination::Address(address.to_canonical(), to.port),
+    };
+    let decision = policy.policy.connect(&destination, by, Timestamp::now());
+    match decision {
+        Decision::Allow(grant) => Ok(grant),
+        Decision::Deny(denial) => {
+            let why = policy.policy.explain(&destination, Some(by), &decision);
+            Err(match denial.predicate {
+                Predicate::NeverReachable => Refusal::address(why),
+                _ => Refusal::policy(why),
+            })
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Every bound on what a jail, a client or an upstream can make the egress hold or wait for.
+
+use std::time::Duration;
+
+/// Connections served at once. Each holds at most two sockets and two buffers; one more is reset
+/// and counted.
+pub const CONNECTIONS: usize = 8192;
+
+/// How long, in seconds, a proxy client may take for its request head; then it is closed.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long identifying the caller may take; then the connection is denied.
+pub const IDENTIFY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long resolving one name may take, retries included; then the upstream counts as unreachable.
+pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long connecting to one address may take; then it counts as unreachable.
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long one address is tried before the next is tried beside it (RFC 8305, section 8).
+pub const DIAL_STAGGER: Duration = Duration::from_millis(250);
+
+/// Addresses of one name that are tried; the rest are checked, but not dialled.
+pub const DIAL_ADDRESSES: usize = 8;
+
+/// How long a client that has begun a TLS hello may take to end it; then the connection is denied.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a denied transparent client is given to show that it speaks HTTP, so that it can be
+/// told why; then it is reset.
+pub const DENIED_PEEK: Duration = Duration::from_millis(300);
+
+/// How long a client that got our last words may take to read them and close; then it is dropped.
+pub const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Bytes that such a client may still send, which are discarded; beyond them it is reset.
+pub const FAREWELL_BYTES: usize = 256 * 1024;
+
+/// Size of a relay buffer, held only while data is there to be moved.
+pub const RELAY_BUFFER: usize = 64 * 1024;
+
+/// How long a tunnel with one way ended may be silent on the other; then it is reset.
+pub const HALF_CLOSED_IDLE: Duration = Duration::from_secs(15 * 60);
+
+/// How often a live tunnel is re-judged without a policy change, for rules with a time limit.
+pub const REJUDGE_EVERY: Duration = Duration::from_secs(30);
+
+/// How long accepting pauses when the process is out of descriptors or memory; then it goes on.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long refused connections beyond [`CONNECTIONS`] are folded into one event.
+pub const OVERFLOW_FOLD: Duration = Duration::from_secs(1);
+
+/// The largest DNS message that is read, in octets; a longer one is cut and malformed.
+pub const DNS_MESSAGE: usize = 4096;
+
+/// How long one DNS connection over TCP may stay idle; then it is closed.
+pub const DNS_TCP_IDLE: Duration = Duration::from_secs(10);
+
+/// Questions over one DNS connection over TCP; then it is closed.
+pub const DNS_TCP_QUESTIONS: usize = 256;
+
+/// Seconds for which a client may keep a synthetic address.
+pub const DNS_TTL: u32 = 5;
+
+/// Different refused questions that are counted apart within one fold; the rest are counted
+/// together.
+pub const DNS_FOLDS: usize = 256;
+
+/// How long equal refused questions are folded into one event.
+pub const DNS_FOLD: Duration = Duration::from_secs(5);

@@ -1,0 +1,217 @@
+//! Why a connection goes no further, and the answer that an agent gets.
+
+use openshell_audit::{Destination, Reason};
+use openshell_codec::http1::HeadError;
+use openshell_policy::Explanation;
+use serde::Serialize;
+
+use crate::seams::Unidentified;
+
+/// Why a connection was refused or failed: one value for the answer, the audit and people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// The status code of the answer.
+    status: u16,
+    /// The stable word for programs.
+    error: &'static str,
+    /// The predicate that failed.
+    predicate: &'static str,
+    /// A sentence for people.
+    detail: String,
+    /// The rule that came closest.
+    pub(crate) rule: Option<String>,
+    line: Option<u32>,
+    nearest: Option<String>,
+}
+
+impl Refusal {
+    /// The policy said no, in these words.
+    pub(crate) fn policy(why: Explanation) -> Self {
+        Self {
+            rule: why.rule,
+            line: why.line,
+            nearest: why.nearest,
+            ..Self::new(403, "policy_denied", why.predicate, why.detail)
+        }
+    }
+
+    /// A guard said no to an address, in the policy's words.
+    pub(crate) fn address(why: Explanation) -> Self {
+        Self { error: "ssrf_denied", ..Self::policy(why) }
+    }
+
+    /// The address is this host's own.
+    pub(crate) fn own_address(address: std::net::IpAddr) -> Self {
+        let detail = format!("{address} is an address of this host, which is never reachable");
+        Self::new(403, "ssrf_denied", "never_reachable", detail)
+    }
+
+    /// Nobody could tell who asked.
+    pub(crate) fn unidentified(why: &Unidentified) -> Self {
+        let detail = format!("the program behind the connection could not be told: {why}");
+        Self::new(403, "policy_denied", "unidentified", detail)
+    }
+
+    /// The client's TLS hello does not fit the name that was permitted.
+    pub(crate) fn hello(predicate: &'static str, detail: String) -> Self {
+        Self::new(403, "policy_denied", predicate, detail)
+    }
+
+    /// The request to the proxy is malformed.
+    pub(crate) fn request(why: HeadError) -> Self {
+        let error = match why {
+            HeadError::Scheme => "unsupported_proxy_scheme",
+            HeadError::HostMismatch => "request_authority_mismatch",
+            HeadError::TooLong | HeadError::TooManyHeaders => "head_too_large",
+            _ => "invalid_request_target",
+        };
+        Self::new(why.status(), error, "bad_request", why.to_string())
+    }
+
+    /// A request for a server, not for a proxy.
+    pub(crate) fn not_for_a_proxy() -> Self {
+        let detail = "this is a proxy: ask for an absolute http:// target, or use CONNECT";
+        Self::new(400, "invalid_request_target", "bad_request", detail.to_owned())
+    }
+
+    /// The client went away, or was too slow, before it said what it wants.
+    pub(crate) fn no_request(predicate: &'static str, detail: &str) -> Self {
+        Self { error: "request_timeout", ..Self::new(408, "", predicate, detail.to_owned()) }
+    }
+
+    /// The policy allows it, but the other side cannot be reached.
+    pub(crate) fn unreachable(predicate: &'static str, detail: String) -> Self {
+        Self::new(502, "upstream_unreachable", predicate, detail)
+    }
+
+    fn new(status: u16, error: &'static str, predicate: &'static str, detail: String) -> Self {
+        Self { status, error, predicate, detail, rule: None, line: None, nearest: None }
+    }
+
+    /// Whether policy, a guard or the form of the request said no; otherwise something failed.
+    pub(crate) const fn is_denial(&self) -> bool {
+        !matches!(self.status, 408 | 502)
+    }
+
+    /// The reason as an audit record has it.
+    pub(crate) fn to_reason(&self) -> Reason {
+        Reason {
+            predicate: self.predicate.to_owned(),
+            detail: self.detail.clone(),
+            line: self.line,
+            nearest: self.nearest.clone(),
+        }
+    }
+
+    /// The whole HTTP/1.1 response.
+    pub(crate) fn to_response(&self, to: &Destination, binary: Option<&str>) -> Vec<u8> {
+        let body = serde_json::to_vec(&self.body(to, binary)).unwrap_or_default();
+        let text = match self.status {
+            400 => "Bad Request",
+            403 => "Forbidden",
+            408 => "Request Timeout",
+            431 => "Request Header Fields Too Large",
+            _ => "Bad Gateway",
+        };
+        let policy = if self.status == 403 { "X-OpenShell-Policy: denied\r\n" } else { "" };
+        let mut response = format!(
+            "HTTP/1.1 {} {text}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\
+             {policy}Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+            self.status,
+            body.len(),
+        )
+        .into_bytes();
+        response.extend_from_slice(&body);
+        response
+    }
+
+    fn body<'a>(&'a self, to: &'a Destination, binary: Option<&'a str>) -> Body<'a> {
+        let host = to.name.clone().or_else(|| to.address.map(|address| address.to_string()));
+        let is_missing = self.error == "policy_denied" && host.is_some();
+        let rule_missing = (is_missing && self.predicate != "unidentified").then(|| Missing {
+            kind: "l4_allow",
+            host: host.clone(),
+            port: to.port,
+            binary,
+            edit: self.nearest.as_deref(),
+        });
+        Body {
+            error: self.error,
+            detail: &self.detail,
+            reason: self.predicate,
+            policy: self.rule.as_deref(),
+            rule: None,
+            layer: "l4",
+            host,
+            port: to.port,
+            binary,
+            rule_missing,
+            next_steps: self.next_steps(),
+            agent_guidance: self.guidance(),
+        }
+    }
+
+    fn next_steps(&self) -> Vec<String> {
+        match (self.error, &self.nearest) {
+            ("policy_denied" | "ssrf_denied", Some(edit)) => {
+                vec![format!("ask the person who runs this sandbox to change its policy: {edit}")]
+            }
+            ("policy_denied", None) => {
+                vec![
+                    "ask the person who runs this sandbox whether its policy may allow this"
+                        .to_owned(),
+                ]
+            }
+            ("ssrf_denied", None) => Vec::new(),
+            ("unsupported_proxy_scheme", _) => {
+                vec!["send `CONNECT host:443` and speak TLS in the tunnel".to_owned()]
+            }
+            ("upstream_unreachable" | "request_timeout", _) => vec!["try again later".to_owned()],
+            _ => vec!["correct the request".to_owned()],
+        }
+    }
+
+    fn guidance(&self) -> &'static str {
+        match self.error {
+            "policy_denied" => {
+                "The sandbox's policy does not allow this connection. Trying again, or by another \
+                 way, gives the same answer. Go on without it, or ask for the policy to be changed."
+            }
+            "ssrf_denied" => {
+                "This address is not reachable from the sandbox. Do not look for a way around it."
+            }
+            "upstream_unreachable" => {
+                "The policy allows this connection, but the other side could not be reached."
+            }
+            _ => "The request was not understood. The policy was not asked.",
+        }
+    }
+}
+
+/// The answer's body: the keys of the published product, and nothing that an agent cannot use.
+#[derive(Serialize)]
+struct Body<'a> {
+    error: &'a str,
+    detail: &'a str,
+    reason: &'a str,
+    policy: Option<&'a str>,
+    rule: Option<&'a str>,
+    layer: &'a str,
+    host: Option<String>,
+    port: u16,
+    binary: Option<&'a str>,
+    rule_missing: Option<Missing<'a>>,
+    next_steps: Vec<String>,
+    agent_guidance: &'a str,
+}
+
+/// What a rule would have to say.
+#[derive(Serialize)]
+struct Missing<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    host: Option<String>,
+    port: u16,
+    binary: Option<&'a str>,
+    edit: Option<&'a str>,
+}

@@ -1,0 +1,134 @@
+//! One attempt, one outcome: the record of a connection from its acceptance to its end.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use openshell_audit::{Destination, Event, Network, Outcome, Reason, Way};
+use openshell_types::{Authority, Generation, Host};
+
+use crate::refusal::Refusal;
+use crate::seams::{Identified, Report};
+
+/// The record of one connection. Whatever becomes of it, exactly one of `Allowed`, `Denied` and
+/// `Failed` is reported, or `Revoked` alone when a policy change came first; dropping it without a
+/// word reports a failure of ours. An allowed tunnel may report `Revoked` later.
+pub(crate) struct Attempt {
+    report: Arc<dyn Report>,
+    network: Network,
+    is_reported: bool,
+}
+
+impl Attempt {
+    /// Begins the record of a connection that dialled `dialled`.
+    pub(crate) fn begin(report: Arc<dyn Report>, way: Way, dialled: SocketAddr) -> Self {
+        let destination =
+            Destination { name: None, address: Some(dialled.ip()), port: dialled.port() };
+        let network = Network {
+            way,
+            outcome: Outcome::Failed,
+            destination,
+            caller: None,
+            rule: None,
+            reason: None,
+            generation: Generation::default(),
+        };
+        Self { report, network, is_reported: false }
+    }
+
+    /// Notes the policy that decides.
+    pub(crate) const fn under(&mut self, generation: Generation) {
+        self.network.generation = generation;
+    }
+
+    /// Notes who asked.
+    pub(crate) fn by(&mut self, identified: &Identified) {
+        self.network.caller = Some(identified.to_audit());
+    }
+
+    /// Notes by which way.
+    pub(crate) const fn came(&mut self, way: Way) {
+        self.network.way = way;
+    }
+
+    /// By which way.
+    pub(crate) const fn way(&self) -> Way {
+        self.network.way
+    }
+
+    /// Notes where to.
+    pub(crate) fn to(&mut self, to: &Authority) {
+        self.network.destination = match &to.host {
+            Host::Name(name) => {
+                Destination { name: Some(name.to_string()), address: None, port: to.port.number() }
+            }
+            Host::Address(address) => {
+                Destination { name: None, address: Some(*address), port: to.port.number() }
+            }
+        };
+    }
+
+    /// Notes that the request named no valid destination.
+    pub(crate) fn without_destination(&mut self) {
+        self.network.destination = Destination { name: None, address: None, port: 0 };
+    }
+
+    /// The binary that asked, for the denial.
+    pub(crate) fn binary(&self) -> Option<&str> {
+        self.network.caller.as_ref().map(|caller| caller.binary.as_str())
+    }
+
+    /// Where to, for the denial.
+    pub(crate) const fn destination(&self) -> &Destination {
+        &self.network.destination
+    }
+
+    /// Reports that the connection was allowed, by `rule`, and that `address` answered.
+    pub(crate) fn allowed(&mut self, rule: &str, address: IpAddr, generation: Generation) {
+        self.network.rule = Some(rule.to_owned());
+        self.network.destination.address = Some(address);
+        self.network.generation = generation;
+        self.once(Outcome::Allowed, None);
+    }
+
+    /// Reports that the connection was refused.
+    pub(crate) fn refused(&mut self, refusal: &Refusal) {
+        if let Some(rule) = &refusal.rule {
+            self.network.rule = Some(rule.clone());
+        }
+        let outcome = if refusal.is_denial() { Outcome::Denied } else { Outcome::Failed };
+        self.once(outcome, Some(refusal.to_reason()));
+    }
+
+    /// Reports that a policy change closed the tunnel.
+    pub(crate) fn revoked(&mut self, refusal: &Refusal, generation: Generation) {
+        self.network.generation = generation;
+        self.is_reported = true;
+        self.record(Outcome::Revoked, Some(refusal.to_reason()));
+    }
+
+    fn once(&mut self, outcome: Outcome, reason: Option<Reason>) {
+        if !self.is_reported {
+            self.is_reported = true;
+            self.record(outcome, reason);
+        }
+    }
+
+    fn record(&mut self, outcome: Outcome, reason: Option<Reason>) {
+        let network = Network { outcome, reason, ..self.network.clone() };
+        self.report.record(Event::Network(network));
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.once(
+            Outcome::Failed,
+            Some(Reason {
+                predicate: "internal".to_owned(),
+                detail: "the egress ended before the connection was decided".to_owned(),
+                line: None,
+                nearest: None,
+            }),
+        );
+    }
+}

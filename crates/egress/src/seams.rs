@@ -1,0 +1,100 @@
+//! What the egress needs from the outside, as traits that the supervisor implements.
+//!
+//! Identity, `PKTINFO` and the host's interfaces need privileged or `unsafe` calls. They stay with
+//! their owners; the egress sees values only.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use openshell_audit::{self as audit, Event};
+use openshell_policy::{Caller, Policy};
+use openshell_types::Generation;
+use thiserror::Error;
+
+/// Tells which program opened a captured connection.
+#[async_trait]
+pub trait Identify: Send + Sync + 'static {
+    /// The program behind the connection from `client` to `dialled`, whose accepted end is
+    /// `socket`. Called once for each connection, before a byte of it is read. Whether the socket
+    /// is still in a fitting state is asked after the look-up.
+    async fn caller(
+        &self,
+        socket: BorrowedFd<'_>,
+        client: SocketAddr,
+        dialled: SocketAddr,
+    ) -> Result<Identified, Unidentified>;
+}
+
+/// The program behind a connection.
+#[derive(Clone, Debug)]
+pub struct Identified {
+    /// What the policy judges.
+    pub caller: Arc<Caller>,
+    /// Process id within the jail.
+    pub pid: u32,
+    /// Its arguments, bounded and lossy, for the audit.
+    pub argv: Vec<String>,
+}
+
+impl Identified {
+    /// The same program as an audit record names it.
+    pub fn to_audit(&self) -> audit::Caller {
+        let path = |program: &openshell_policy::Program| {
+            program.path.as_deref().unwrap_or("(no path)").to_owned()
+        };
+        audit::Caller {
+            pid: self.pid,
+            binary: path(&self.caller.exe),
+            sha256: self.caller.exe.sha256,
+            argv: self.argv.clone(),
+            ancestors: self.caller.ancestors.iter().map(path).collect(),
+        }
+    }
+}
+
+/// Why the program behind a connection could not be told. It is denied then.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Unidentified {
+    /// No connect(2) of the jail was seen that fits this connection.
+    #[error("no record of the program that opened this connection")]
+    NoRecord,
+    /// The connection's ends changed hands or were closed while looking.
+    #[error("the connection changed while it was being identified")]
+    Changed,
+    /// The host refused a call that identifying needs.
+    #[error("{0}")]
+    Host(String),
+}
+
+/// Takes the security events of the egress, in the order in which they happen.
+pub trait Report: Send + Sync + 'static {
+    /// Records one event. Must not block for long: it is called on the path of connections.
+    fn record(&self, event: Event);
+}
+
+/// The captured UDP socket for questions to any name server.
+#[async_trait]
+pub trait DnsSocket: Send + Sync + 'static {
+    /// Receives one datagram: its length, who sent it, and the name server that it was for.
+    async fn recv(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr, SocketAddr)>;
+
+    /// Sends one datagram to the client `to`, as if the name server `from` had answered.
+    async fn send(&self, datagram: &[u8], from: SocketAddr, to: SocketAddr) -> io::Result<()>;
+}
+
+/// Knows the addresses of this host's interfaces, which are never reachable from the jail.
+pub trait HostAddresses: Send + Sync + 'static {
+    /// All of them, as they are now. An error refuses the connection.
+    fn current(&self) -> io::Result<Arc<[IpAddr]>>;
+}
+
+/// The policy that decides, and its number. Shared through a `watch` channel.
+pub struct PolicyInForce {
+    /// The compiled policy, with binaries bound to inodes.
+    pub policy: Policy,
+    /// Its generation.
+    pub generation: Generation,
+}

@@ -1,0 +1,11 @@
+//! The whole egress over real sockets. Upstreams are services of this host, reached as
+//! `host.openshell.internal`; only the kernel's knowledge of callers is a stand-in.
+
+mod dns;
+mod floods;
+mod hello;
+mod refusals;
+mod resolving;
+mod revocation;
+mod ways;
+mod world;

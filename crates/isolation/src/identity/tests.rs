@@ -1,0 +1,77 @@
+//! Identity against real kernels, as root and as an ordinary user.
+
+mod world;
+
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Instant;
+
+use openshell_types::{Digest, FileId};
+
+use world::{Who, case};
+
+const BASH: &str = "/usr/bin/bash";
+
+fn file_id(path: impl AsRef<Path>) -> FileId {
+    let stat = std::fs::metadata(path).expect("a file");
+    FileId { device: stat.dev(), inode: stat.ino() }
+}
+
+#[test]
+fn a_connection_is_tied_to_the_program_that_opened_it() {
+    for who in [Who::Root, Who::User] {
+        case(
+            who,
+            |agent| assert!(agent.shell(BASH, &agent.dial())),
+            |supervisor, _| {
+                let (_stream, record) = supervisor.accept();
+                let record = record.expect("a record");
+                assert_eq!(record.exe.file, file_id(BASH));
+                assert_eq!(record.exe.path.as_deref(), Some(BASH));
+                let content = std::fs::read(BASH).expect("read");
+                assert_eq!(record.exe.sha256, Some(Digest::of(&content)));
+                assert_eq!(record.exe.size, content.len() as u64);
+                assert_eq!(record.argv.first().map(String::as_str), Some(BASH));
+                assert_eq!(record.argv.len(), 3);
+                // Init is 1, the agent 2.
+                assert_eq!(record.pid, 3);
+                let own = std::env::current_exe().expect("a test");
+                let files = record.ancestors.iter().map(|exe| exe.file).collect::<Vec<_>>();
+                assert_eq!(files, [file_id(own)]);
+            },
+        );
+    }
+}
+
+#[test]
+fn a_thousand_connections() {
+    for who in [Who::Root, Who::User] {
+        case(
+            who,
+            |agent| {
+                let mut times = Vec::new();
+                for _ in 0..1000 {
+                    let begun = Instant::now();
+                    let mut stream = TcpStream::connect(agent.server).expect("connected");
+                    times.push(begun.elapsed());
+                    let _closed = stream.read(&mut [0]);
+                }
+                times.sort_unstable();
+                println!("connect p50 {:?} p99 {:?}", times[500], times[990]);
+            },
+            |supervisor, _| {
+                let mut spent = std::time::Duration::ZERO;
+                for _ in 0..1000 {
+                    let (stream, _) = supervisor.server.accept().expect("accepted");
+                    let begun = Instant::now();
+                    supervisor.drain();
+                    drop(stream);
+                    spent += begun.elapsed();
+                }
+                println!("{:?}: reading records {:?} each", supervisor.who, spent / 1000);
+            },
+        );
+    }
+}

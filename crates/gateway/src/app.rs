@@ -1,0 +1,37 @@
+//! The rules: what a call may do, what it means, and what it answers. No SQL and no protobuf
+//! services here; messages appear only where they are the stored form.
+
+pub(crate) mod attach;
+pub(crate) mod check;
+pub(crate) mod error;
+pub(crate) mod exec;
+pub(crate) mod logs;
+pub(crate) mod mounts;
+pub(crate) mod page;
+pub(crate) mod policy;
+pub(crate) mod sandbox;
+pub(crate) mod workspace;
+
+use std::sync::Arc;
+
+use openshell_driver::Driver;
+use tokio_util::sync::CancellationToken;
+
+use crate::reconcile::Kick;
+use crate::session::Registry;
+use crate::store::Store;
+use crate::{MountCheck, Paths};
+
+pub(crate) use error::AppError;
+
+/// What the rules work with.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) store: Store,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) kick: Kick,
+    pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) mount_check: MountCheck,
+    pub(crate) paths: Paths,
+    pub(crate) shutdown: CancellationToken,
+}

@@ -1,0 +1,98 @@
+//! Limits of the gateway: each with its unit, its reason and what happens at the limit.
+
+use std::time::Duration;
+
+/// Bytes of one session frame; a larger one ends the session.
+pub(crate) const SESSION_FRAME: usize = 256 * 1024;
+
+/// Bytes of one data chunk, so that streams of a session share it fairly; larger input is split.
+pub(crate) const DATA_CHUNK: usize = 64 * 1024;
+
+/// Bytes of a stream's output that a supervisor may send ahead of the client. More closes the
+/// stream: it is what bounds the gateway's memory.
+pub(crate) const STREAM_CREDIT: u64 = 256 * 1024;
+
+/// What a supervisor may send on a stream before it has read its first credit.
+pub(crate) const STREAM_SLACK: u64 = 1024 * 1024;
+
+/// Commands and input frames that wait for a session; a sender waits for room.
+pub(crate) const SESSION_QUEUE: usize = 64;
+
+/// Streams of one session at a time; one more is refused.
+pub(crate) const SESSION_STREAMS: usize = 256;
+
+/// How long a session may take a frame; a slower supervisor's session is ended.
+pub(crate) const SESSION_STALL: Duration = Duration::from_secs(30);
+
+/// How long a new connection may take to say hello.
+pub(crate) const HELLO: Duration = Duration::from_secs(10);
+
+/// How long a call waits for the supervisor's session: it may be reconnecting.
+pub(crate) const SESSION_WAIT: Duration = Duration::from_secs(15);
+
+/// How long an attach waits for a sandbox that is being made.
+pub(crate) const PROVISION_WAIT: Duration = Duration::from_secs(300);
+
+/// How long a supervisor may take to open a stream; DEADLINE_EXCEEDED then.
+pub(crate) const STREAM_OPEN: Duration = Duration::from_secs(10);
+
+/// What a supervisor gets beyond a command's timeout to report it, before the gateway does.
+pub(crate) const TIMEOUT_GRACE: Duration = Duration::from_secs(3);
+
+/// How long a started supervisor may take to dial in; the sandbox fails then.
+pub(crate) const DIAL_IN: Duration = Duration::from_secs(60);
+
+/// How long an ephemeral sandbox waits for somebody to fetch its exit code.
+pub(crate) const EXIT_FETCH: Duration = Duration::from_secs(15);
+
+/// How often everything is reconciled, whether or not something asked for it.
+pub(crate) const RECONCILE_EVERY: Duration = Duration::from_secs(10);
+
+/// How long a delete call waits for the end; ACCEPTED then.
+pub(crate) const DELETE_WAIT: Duration = Duration::from_secs(20);
+
+/// How long open calls may go on after a shutdown was asked for.
+pub(crate) const DRAIN: Duration = Duration::from_secs(2);
+
+/// The longest wait for a policy to be enforced that a caller can ask for.
+pub(crate) const POLICY_WAIT: Duration = Duration::from_secs(300);
+
+/// Items of a page when the caller does not say, and at most.
+pub(crate) const PAGE: u32 = 100;
+pub(crate) const LONGEST_PAGE: u32 = 1000;
+
+/// Labels or annotations of an object; more are refused.
+pub(crate) const LABELS: usize = 64;
+
+/// Bytes of one annotation value; longer is refused.
+pub(crate) const ANNOTATION: usize = 32 * 1024;
+
+/// Arguments, bytes of one argument and of all: of an exec and of a main command.
+pub(crate) const ARGUMENTS: usize = 1024;
+pub(crate) const ARGUMENT: usize = 32 * 1024;
+pub(crate) const COMMAND: usize = 256 * 1024;
+
+/// Bytes of a working directory's path.
+pub(crate) const WORKDIR: usize = 4096;
+
+/// Environment variables of a command, and bytes of one value.
+pub(crate) const VARIABLES: usize = 1024;
+pub(crate) const VARIABLE: usize = 32 * 1024;
+
+/// Mounts and tool binds of a sandbox.
+pub(crate) const MOUNTS: usize = 256;
+
+/// Lines of a log tail, at most.
+pub(crate) const LOG_TAIL: u32 = 10_000;
+
+/// Bytes of a Unix socket's path.
+pub(crate) const SOCKET_PATH: usize = 107;
+
+/// Bytes of a main command's output that are read from its log once its supervisor is gone.
+pub(crate) const LEFTOVER: u64 = 4 * 1024 * 1024;
+
+/// How often a log is looked at while no session tells of its growth.
+pub(crate) const FOLLOW_POLL: Duration = Duration::from_secs(1);
+
+/// Lines of a log that are read at once; their text is in memory until it is sent.
+pub(crate) const LOG_BATCH: usize = 256;

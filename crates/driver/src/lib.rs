@@ -3,6 +3,8 @@
 //! A driver places a supervisor and tells whether it is there. It decides nothing else: the jail,
 //! the policy and the session are the supervisor's, the same in every place.
 
+pub mod launch;
+
 use async_trait::async_trait;
 use openshell_types::{Redacted, SandboxId, SandboxSpec};
 use thiserror::Error;

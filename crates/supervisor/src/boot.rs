@@ -1,0 +1,284 @@
+//! The boot order, in one thread until the seal is on.
+//!
+//! 1. Own session, no core files; descriptors of the driver put away.
+//! 2. The lock: from here on a driver finds us.
+//! 3. The folder's files, the identifier, the jail. No secret is in this process yet, for the
+//!    jail's init and the identifier start as copies of it.
+//! 4. The launch message with the token; whatever must be opened by name.
+//! 5. Privileges dropped, seal on; then the runtime.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use openshell_driver::launch::{Launch, Upstream};
+use openshell_isolation::identity::{self, Hashing, Identifier, Ids, JailView, RecordReader};
+use openshell_isolation::seal::{SealError, SupervisorSeal, seal_supervisor};
+use openshell_isolation::{BuildError, Jail, drop_privileges};
+use openshell_policy::Policy;
+use openshell_types::{Generation, Identity, Redacted, SandboxSpec};
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getuid, setrlimit, setsid, umask};
+use thiserror::Error;
+
+use crate::config::{Config, ConfigError};
+use crate::environment;
+use crate::host::Interfaces;
+use crate::journal::Journal;
+use crate::launched::Launched;
+use crate::life;
+use crate::lock;
+use crate::main_log::MainLog;
+use crate::session::{Dial, Place, hello, tell_failure};
+use crate::status::Status;
+use crate::view::{jail_spec, named_sockets};
+
+/// Where the jail's own mounts are: Unix sockets there are the agent's.
+const PRIVATE: &[&str] = &["/sandbox", "/tmp"];
+
+/// What is read by name after the seal: how names are resolved, and who signs certificates. The
+/// folders rather than the files, which are replaced when the host changes networks.
+const READABLE: &[&str] = &[
+    "/etc",
+    "/run/systemd/resolve",
+    "/run/NetworkManager",
+    "/run/resolvconf",
+    "/usr/lib/ssl",
+    "/usr/share/ca-certificates",
+    "/usr/local/share/ca-certificates",
+    "/usr/share/zoneinfo",
+];
+
+/// Why there is no sandbox.
+#[derive(Debug, Error)]
+pub enum BootError {
+    /// The driver did not start us, or broke off.
+    #[error("the launch failed: {0}")]
+    Launch(#[source] io::Error),
+    /// Another supervisor has the sandbox.
+    #[error("another supervisor runs this sandbox")]
+    Taken,
+    /// The sandbox's folder does not describe a sandbox.
+    #[error("{0}")]
+    Config(String),
+    /// The jail was not built.
+    #[error("{0}")]
+    Jail(#[from] BuildError),
+    /// The identifier did not start or did not take the jail.
+    #[error("callers cannot be identified: {0}")]
+    Identifier(#[source] io::Error),
+    /// A file could not be opened.
+    #[error("{context}: {source}")]
+    Open {
+        /// Which.
+        context: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Privileges could not be given up.
+    #[error("privileges could not be given up: {0}")]
+    Privileges(#[source] io::Error),
+    /// The supervisor is not sealed.
+    #[error("{}", chain(.0))]
+    Seal(#[source] SealError),
+    /// It ran, and ended in an error.
+    #[error("{0}")]
+    Life(String),
+}
+
+impl From<ConfigError> for BootError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error.to_string())
+    }
+}
+
+/// What the runtime starts with.
+pub(crate) struct Booted {
+    pub(crate) spec: SandboxSpec,
+    pub(crate) upstream: Upstream,
+    pub(crate) policy: Policy,
+    pub(crate) generation: Generation,
+    pub(crate) boot_id: String,
+    pub(crate) timezone: String,
+    pub(crate) jail: Jail,
+    pub(crate) identifier: Identifier,
+    pub(crate) records: RecordReader,
+    pub(crate) journal: Journal,
+    pub(crate) main_log: MainLog,
+    pub(crate) interfaces: Interfaces,
+    /// Lists the host's ids of init's children, where the kernel has such a file.
+    pub(crate) children: Option<fs::File>,
+    pub(crate) dial: Dial,
+    pub(crate) token: Redacted<String>,
+}
+
+/// A jail and who watches its connections.
+struct Built {
+    jail: Jail,
+    identifier: Identifier,
+    records: RecordReader,
+}
+
+/// Boots, and runs the sandbox to its end.
+pub fn run() -> Result<(), BootError> {
+    detach().map_err(BootError::Launch)?;
+    let launched = Launched::open().map_err(BootError::Launch)?;
+    let boot_id = boot_id().map_err(open("reading the boot id"))?;
+    let lock = lock::take(&boot_id).map_err(open("taking supervisor.lock"))?;
+    let _lock = lock.ok_or(BootError::Taken)?;
+    launched.confirm().map_err(BootError::Launch)?;
+
+    let folder = env::current_dir().map_err(open("finding the sandbox's folder"))?;
+    let built = Config::read().map_err(BootError::from).and_then(|config| {
+        let built = build(&config, &folder)?;
+        Ok((config, built))
+    });
+    // SECURITY: I1: only now does a secret come into this process.
+    let (launch, session_dir) = launched.receive().map_err(BootError::Launch)?;
+    let dial = Dial::new(session_dir);
+    let place = Place { generation: launch.generation, last_sequence: 0 };
+    let (token, sandbox) = (launch.token.clone(), folder_name(&folder));
+    let readied = built.and_then(|(config, built)| {
+        ready(config, built, Given { launch, dial: dial.clone(), boot_id: boot_id.clone() })
+    });
+    match readied {
+        Ok(booted) => life::run(booted).map_err(BootError::Life),
+        Err(error) => {
+            let status = Status::failed(error.to_string());
+            report(&dial, hello(&sandbox, &boot_id, &token, place, &status));
+            Err(error)
+        }
+    }
+}
+
+fn detach() -> io::Result<()> {
+    // A hang-up or an interrupt of the driver's terminal is not meant for us. A session leader
+    // already has what it wants.
+    match setsid() {
+        Ok(_) | Err(rustix::io::Errno::PERM) => {}
+        Err(error) => return Err(error.into()),
+    }
+    umask(Mode::from_raw_mode(0o077));
+    Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)
+}
+
+fn build(config: &Config, folder: &Path) -> Result<Built, BootError> {
+    let spec = &config.spec;
+    let (jail_spec, notes) =
+        jail_spec(spec, &config.policy, folder, getuid().as_raw()).map_err(BootError::Config)?;
+    let mut identifier =
+        identity::spawn(&identifier_options(config)).map_err(BootError::Identifier)?;
+    let mut jail = openshell_isolation::build(&jail_spec)?;
+    jail.report.notes.extend(notes);
+
+    // SECURITY: J7: a jail whose connections nobody watches is not used.
+    let listener = jail.seccomp_listener.take().ok_or_else(|| {
+        BootError::Identifier(io::Error::other(
+            "another seccomp listener is in force on this process; start the gateway outside of it",
+        ))
+    })?;
+    let sockets = named_sockets(spec);
+    let private: Vec<&Path> = PRIVATE.iter().map(Path::new).collect();
+    let allowed: Vec<&Path> = sockets.iter().map(PathBuf::as_path).collect();
+    let view = JailView {
+        listener,
+        root: jail.root.as_fd(),
+        private: &private,
+        allowed_sockets: &allowed,
+    };
+    identifier.attach(view).map_err(BootError::Identifier)?;
+    let records = identifier
+        .take_records()
+        .ok_or_else(|| BootError::Identifier(io::Error::other("its records were taken")))?;
+    Ok(Built { jail, identifier, records })
+}
+
+fn identifier_options(config: &Config) -> identity::Options {
+    let ids = match config.spec.identity {
+        Identity::Block { start } => {
+            let agent = start.saturating_add(Identity::AGENT);
+            Some(Ids { uid: agent, gid: agent })
+        }
+        Identity::Caller { .. } => None,
+    };
+    // Only a rule with a digest needs one before it can decide; everybody else need not wait.
+    let hashing = if config.policy.text().contains("sha256") {
+        Hashing::BeforeRecord
+    } else {
+        Hashing::Background
+    };
+    identity::Options { ids, hashing }
+}
+
+/// What came with the launch.
+struct Given {
+    launch: Launch,
+    dial: Dial,
+    boot_id: String,
+}
+
+/// Opens what is opened by name, drops privileges, seals.
+fn ready(config: Config, built: Built, given: Given) -> Result<Booted, BootError> {
+    let Config { spec, upstream, policy } = config;
+    let init = built.jail.init_pid;
+    let journal =
+        Journal::open(spec.name.clone(), spec.id.clone()).map_err(open("opening audit.jsonl"))?;
+    let booted = Booted {
+        generation: Generation::new(given.launch.generation),
+        token: given.launch.token.clone(),
+        boot_id: given.boot_id,
+        timezone: environment::host_timezone(),
+        jail: built.jail,
+        identifier: built.identifier,
+        records: built.records,
+        journal,
+        main_log: MainLog::open().map_err(open("opening main.log"))?,
+        interfaces: Interfaces::open().map_err(open("reading the host's addresses"))?,
+        children: fs::File::open(format!("/proc/{init}/task/{init}/children")).ok(),
+        dial: given.dial,
+        spec,
+        upstream,
+        policy,
+    };
+    drop_privileges(booted.spec.identity).map_err(BootError::Privileges)?;
+    let readable = READABLE.iter().map(PathBuf::from).chain(booted.upstream.ca_file.clone());
+    let seal = SupervisorSeal { writable: Vec::new(), readable: readable.collect() };
+    let report = seal_supervisor(&seal).map_err(BootError::Seal)?;
+    tracing::info!(landlock = report.landlock, "Supervisor is sealed");
+    Ok(booted)
+}
+
+/// Tells the gateway why there is no sandbox, as well as that is possible now.
+fn report(dial: &Dial, hello: openshell_wire::session::Hello) {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(tell_failure(dial, hello)),
+        Err(error) => tracing::warn!(%error, "The gateway was not told"),
+    }
+}
+
+fn boot_id() -> io::Result<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned())
+}
+
+/// The sandbox's id: its folder is named so.
+fn folder_name(folder: &Path) -> String {
+    folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn open(context: &'static str) -> impl FnOnce(io::Error) -> BootError {
+    move |source| BootError::Open { context, source }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

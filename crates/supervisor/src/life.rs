@@ -1,0 +1,328 @@
+//! The sandbox's life, from the seal to its end.
+//!
+//! The jail ends when its main command does, when the gateway or a signal asks for it, or when a
+//! part that it cannot be without fails. The supervisor ends after it, when the gateway has heard.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use openshell_audit::{Config, Event, Lifecycle};
+use openshell_driver::launch::Upstream;
+use openshell_egress::{Egress, Report, ResolverConfig, Seams, Settings};
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::Policies;
+use crate::binaries::Binaries;
+use crate::boot::Booted;
+use crate::callers::Callers;
+use crate::capture::{self, Questions};
+use crate::environment;
+use crate::limits;
+use crate::main_command::{MainCommand, MainState};
+use crate::output::Output;
+use crate::processes::Processes;
+use crate::sandbox::Sandbox;
+use crate::session;
+use crate::status::{Phase, Status};
+
+const SIGTERM: i32 = 15;
+
+/// Runs the sandbox to its end.
+pub(crate) fn run(booted: Booted) -> Result<(), String> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the runtime did not start: {error}"))?;
+    let result = runtime.block_on(live(booted));
+    runtime.shutdown_background();
+    result
+}
+
+/// Why the jail ends.
+enum End {
+    /// The main command ended.
+    Completed,
+    /// Somebody asked for it.
+    Stopped,
+    /// It cannot go on.
+    Broken(&'static str),
+}
+
+async fn live(booted: Booted) -> Result<(), String> {
+    let text = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+    let Booted { spec, jail, journal, main_log, .. } = booted;
+    let journal = Arc::new(journal);
+    let jail_end = CancellationToken::new();
+
+    let environment = environment::compose(&spec, &capture::proxy_url(), &booted.timezone);
+    let main = MainCommand::new(&spec, environment.clone(), Output::new(Some(main_log)));
+    let (processes, control) =
+        Processes::start(jail.control, jail_end.clone()).map_err(text("the control socket"))?;
+    let report = serde_json::to_string(&jail.report).unwrap_or_default();
+    let digest = booted.policy.digest();
+    let sandbox = Arc::new(Sandbox {
+        spec,
+        boot_id: booted.boot_id,
+        environment,
+        processes,
+        main: Arc::new(main),
+        journal: Arc::clone(&journal),
+        policies: Policies::new(booted.policy, booted.generation, Binaries::new(jail.root)),
+        status: watch::Sender::new(Status::starting(report)),
+        acknowledged: watch::Sender::new(0),
+        connected: watch::Sender::new(false),
+        attached: watch::Sender::new(0),
+        stop: CancellationToken::new(),
+        leaving: CancellationToken::new(),
+    });
+    journal.record(Event::Config(Config {
+        activity: "enforced".into(),
+        generation: booted.generation,
+        digest,
+        detail: None,
+    }));
+
+    let callers = Arc::new(Callers::new(booted.records, jail.capture.diag));
+    let capture = Capture {
+        tcp: [Some(jail.capture.tcp4), jail.capture.tcp6],
+        dns: [Some(jail.capture.dns4), jail.capture.dns6],
+        nflog: jail.capture.nflog,
+    };
+    let seams = Seams {
+        identify: Arc::clone(&callers) as _,
+        report: Arc::clone(&journal) as _,
+        host: Arc::new(booted.interfaces) as _,
+    };
+    let shutdown = CancellationToken::new();
+    let serving = serve(&sandbox, capture, seams, &booted.upstream, &shutdown)
+        .map_err(text("the captured sockets"))?;
+
+    let session = tokio::spawn(session::keep(Arc::clone(&sandbox), booted.dial, booted.token));
+    let running = tokio::spawn(
+        Arc::clone(&sandbox.main).run(sandbox.processes.clone(), Arc::clone(&journal) as _),
+    );
+    journal.record(lifecycle("ready", "the jail is built and its layers were tested"));
+    let control = tokio::spawn(control);
+    let following = async { callers.follow().await };
+    let end = until_end(&sandbox, booted.children, control, following).await;
+    tracing::info!("The jail ends");
+    finish(&sandbox, &end, &jail_end).await;
+    // Every process of the jail is gone once init's socket is closed; the main command's task sees
+    // that and tells its last state.
+    if timeout(limits::DRAIN_PATIENCE, running).await.is_err() {
+        tracing::warn!("The main command's end was not seen");
+    }
+    drop(booted.identifier);
+    conclude(&sandbox, &end);
+    farewell(&sandbox, &end).await;
+    shutdown.cancel();
+    for task in serving {
+        task.abort();
+    }
+    sandbox.leaving.cancel();
+    if timeout(limits::GOODBYE, session).await.is_err() {
+        tracing::debug!("The gateway did not close the session");
+    }
+    match end {
+        End::Completed | End::Stopped => Ok(()),
+        End::Broken(why) => Err(why.into()),
+    }
+}
+
+/// The captured sockets.
+struct Capture {
+    tcp: [Option<OwnedFd>; 2],
+    dns: [Option<OwnedFd>; 2],
+    nflog: OwnedFd,
+}
+
+fn serve(
+    sandbox: &Arc<Sandbox>,
+    capture: Capture,
+    seams: Seams,
+    upstream: &Upstream,
+    shutdown: &CancellationToken,
+) -> io::Result<Vec<JoinHandle<()>>> {
+    let settings = Settings {
+        resolver: match upstream.resolver {
+            Some(server) => ResolverConfig::Servers(vec![server]),
+            None => ResolverConfig::System,
+        },
+        own_addresses: capture::OWN,
+        ..Settings::default()
+    };
+    let egress = Egress::new(settings, sandbox.policies.watch(), seams);
+    let mut tasks = Vec::new();
+    for socket in capture.tcp.into_iter().flatten() {
+        let (egress, listener) = (egress.clone(), capture::listener(socket)?);
+        let shutdown = shutdown.clone();
+        tasks.push(tokio::spawn(async move { egress.serve_tcp(listener, shutdown).await }));
+    }
+    for socket in capture.dns.into_iter().flatten() {
+        let (egress, questions) = (egress.clone(), Questions::new(socket)?);
+        let shutdown = shutdown.clone();
+        tasks.push(tokio::spawn(async move { egress.serve_dns(questions, shutdown).await }));
+    }
+    let refused = capture::watch_refused(capture.nflog, Arc::clone(&sandbox.journal));
+    tasks.push(tokio::spawn(async move {
+        if let Err(error) = refused.await {
+            tracing::warn!(%error, "Refused packets are no longer told");
+        }
+    }));
+    let rebinding = Arc::clone(sandbox);
+    tasks.push(tokio::spawn(async move {
+        let mut tick = interval(limits::REBIND);
+        loop {
+            tick.tick().await;
+            rebinding.policies.rebind();
+        }
+    }));
+    Ok(tasks)
+}
+
+/// Waits for whatever ends the jail, and keeps the status meanwhile.
+async fn until_end(
+    sandbox: &Arc<Sandbox>,
+    mut children: Option<File>,
+    control: JoinHandle<()>,
+    following: impl Future<Output = io::Result<()>>,
+) -> End {
+    let mut main = sandbox.main.watch();
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(_) => return End::Broken("signals cannot be received"),
+    };
+    tokio::pin!(control, following);
+    loop {
+        let state = main.borrow_and_update().clone();
+        match state {
+            MainState::Waiting => {}
+            MainState::Running { .. } => {
+                sandbox.status.send_modify(|status| {
+                    status.phase = Phase::Ready;
+                    status.main_pid = children.as_mut().and_then(newest_child).unwrap_or(0);
+                });
+            }
+            MainState::Ended { .. } => return End::Completed,
+        }
+        tokio::select! {
+            changed = main.changed() => {
+                if changed.is_err() {
+                    return End::Broken("the main command was lost");
+                }
+            }
+            () = sandbox.stop.cancelled() => return End::Stopped,
+            _ = terminate.recv() => return End::Stopped,
+            _ = &mut control => return End::Broken("the jail's init ended"),
+            result = &mut following => {
+                if let Err(error) = result {
+                    tracing::error!(%error, "Callers cannot be identified");
+                }
+                // SECURITY: J7: without the identifier no connection has a caller.
+                return End::Broken("the identifier ended");
+            }
+        }
+    }
+}
+
+/// The last child in the kernel's list of init's children.
+fn newest_child(list: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    list.seek(SeekFrom::Start(0)).ok()?;
+    list.read_to_string(&mut text).ok()?;
+    text.split_whitespace().next_back()?.parse().ok()
+}
+
+/// Ends the jail; a main command that still runs is asked first.
+async fn finish(sandbox: &Sandbox, end: &End, jail_end: &CancellationToken) {
+    let mut main = sandbox.main.watch();
+    let runs = matches!(*main.borrow(), MainState::Running { .. });
+    if matches!(end, End::Stopped) && runs {
+        sandbox.main.signal(&sandbox.processes, SIGTERM).await;
+        let ended = main.wait_for(|state| matches!(state, MainState::Ended { .. }));
+        if timeout(limits::STOP_GRACE, ended).await.is_err() {
+            tracing::info!("The main command did not end in time");
+        }
+    }
+    jail_end.cancel();
+}
+
+/// Sets the last status, then writes the last event: whoever has the event has the status.
+fn conclude(sandbox: &Sandbox, end: &End) {
+    let (activity, detail) = match (end, &*sandbox.main.watch().borrow()) {
+        (End::Broken(why), _) => {
+            sandbox.status.send_modify(|status| {
+                status.phase = Phase::Error;
+                status.error = (*why).to_owned();
+            });
+            ("failed", (*why).to_owned())
+        }
+        (_, MainState::Ended { code, error }) => {
+            sandbox.status.send_modify(|status| {
+                status.phase = Phase::Completed;
+                status.exit_code = Some(*code);
+                status.error.clone_from(error);
+            });
+            ("completed", format!("the main command exited with {code}"))
+        }
+        (_, MainState::Waiting | MainState::Running { .. }) => {
+            ("completed", "stopped before the main command ended".to_owned())
+        }
+    };
+    sandbox.journal.record(lifecycle(activity, &detail));
+}
+
+/// Waits until the gateway keeps the last event and every client has heard of the end. A gateway
+/// that is away is waited for, or it would never know the exit code; a stop does not wait long.
+async fn farewell(sandbox: &Sandbox, end: &End) {
+    let last = sandbox.journal.last_sequence();
+    let mut acknowledged = sandbox.acknowledged.subscribe();
+    let mut attached = sandbox.attached.subscribe();
+    let heard = async {
+        // The senders live in `sandbox`, so neither wait can fail.
+        let _ = acknowledged.wait_for(|seq| *seq >= last).await;
+        let _ = timeout(limits::FAREWELL_CLIENTS, attached.wait_for(|count| *count == 0)).await;
+    };
+    let mut connected = sandbox.connected.subscribe();
+    let patience = async {
+        if matches!(end, End::Stopped) {
+            sleep(limits::FAREWELL_STOPPED).await;
+            return;
+        }
+        loop {
+            let _ = connected.wait_for(|connected| *connected).await;
+            if timeout(limits::FAREWELL, connected.wait_for(|connected| !*connected)).await.is_err()
+            {
+                return;
+            }
+        }
+    };
+    let stopped = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    () = sandbox.stop.cancelled(), if !matches!(end, End::Stopped) => {}
+                }
+            }
+            Err(_) => sandbox.stop.cancelled().await,
+        }
+    };
+    tokio::select! {
+        () = heard => {}
+        () = patience => tracing::info!("The gateway did not acknowledge the end"),
+        () = stopped => {}
+    }
+}
+
+fn lifecycle(activity: &str, detail: &str) -> Event {
+    Event::Lifecycle(Lifecycle { activity: activity.into(), detail: detail.into() })
+}

@@ -1,0 +1,96 @@
+//! `openshell doctor`: whether this machine can run sandboxes, and what to do if not.
+
+use openshell_driver_native::supervisor_beside_executable;
+use openshell_isolation::probe::{self, Check, Status};
+
+use crate::context::Context;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::{self, FormatArgs, escape};
+use crate::style::Style;
+
+/// Check whether this machine can run sandboxes
+#[derive(Debug, clap::Args)]
+#[command(
+    visible_alias = "dr",
+    after_help = "\
+Each thing is tried, not looked up, and no gateway is needed. Exit code 1 when a required one is
+missing.
+
+Examples:
+  openshell doctor
+  openshell doctor -o json"
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliError> {
+    let mut checks = vec![programs()];
+    checks.extend(probe::all());
+    let style = Style::of_output(context.config);
+    output::show(args.format.output, &checks, |checks| table(checks, style))?;
+    let missing = checks.iter().any(|check| check.status == Status::Fail);
+    Ok(if missing { Exit::FAILED } else { Exit::OK })
+}
+
+fn programs() -> Check {
+    let name = "programs".to_owned();
+    match supervisor_beside_executable() {
+        Ok(path) => {
+            Check { name, status: Status::Ok, detail: format!("`{}`", path.display()), fix: None }
+        }
+        Err(error) => Check {
+            name,
+            status: Status::Fail,
+            detail: error.to_string(),
+            fix: Some("install `openshell` and `openshell-supervisor` side by side".to_owned()),
+        },
+    }
+}
+
+fn table(checks: &[Check], style: Style) -> String {
+    let width = checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for check in checks {
+        let status = match check.status {
+            Status::Ok => style.green("ok     "),
+            Status::Warn => style.yellow("warning"),
+            Status::Fail => style.red("missing"),
+        };
+        let name = escape(&check.name);
+        text.push_str(&format!("{status}  {name:width$}  {}\n", escape(&check.detail)));
+        if let Some(fix) = &check.fix {
+            text.push_str(&format!("         {} {}\n", style.cyan("help:"), escape(fix)));
+        }
+    }
+    let count = |status| checks.iter().filter(|check| check.status == status).count();
+    text.push_str(&match (count(Status::Fail), count(Status::Warn)) {
+        (0, 0) => "\nthis machine can run sandboxes\n".to_owned(),
+        (0, _) => "\nthis machine can run sandboxes, with less\n".to_owned(),
+        _ => "\nthis machine cannot run sandboxes yet\n".to_owned(),
+    });
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_check_has_its_fix() {
+        let check = |name: &str, status, detail: &str, fix: Option<&str>| Check {
+            name: name.into(),
+            status,
+            detail: detail.into(),
+            fix: fix.map(str::to_owned),
+        };
+        let checks = [
+            check("landlock", Status::Ok, "ABI 7", None),
+            check("cgroups", Status::Warn, "no delegated group", Some("log in through systemd")),
+            check("user_namespaces", Status::Fail, "refused", Some("load the AppArmor profile")),
+        ];
+        insta::assert_snapshot!(table(&checks, Style::PLAIN));
+    }
+}

@@ -1,0 +1,120 @@
+//! `openshell gateway run`.
+
+use std::io::stderr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use openshell_driver_native::{
+    DEFAULT_UID_BLOCKS, Native, NativeConfig, supervisor_beside_executable,
+};
+use openshell_gateway::{Environment, GatewayConfig, GatewayError, Parts};
+use openshell_isolation::mounts;
+use rustix::fs::Mode;
+use rustix::process::{setsid, umask};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::context::Context;
+use crate::error::CliError;
+use crate::exit::Exit;
+
+/// Run the gateway in the foreground
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Every command starts one in the background when it needs it; this is for service managers and for
+looking at what it does.
+
+Examples:
+  openshell gateway run
+  openshell -v gateway run")]
+pub(crate) struct Args {
+    /// Be started by another command: leave its session
+    #[arg(long, hide = true)]
+    background: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliError> {
+    if args.background {
+        // A process that leads its group already keeps its session; then it was started as a
+        // service, which is as good.
+        let _ = setsid();
+        // What sandboxes create shall not depend on who happened to be first.
+        umask(Mode::from_raw_mode(0o022));
+    }
+    log(context.verbosity());
+    let variable = |name| context.config.variable(name).map(ToOwned::to_owned);
+    let environment = Environment {
+        home: variable("HOME"),
+        xdg_config_home: variable("XDG_CONFIG_HOME"),
+        xdg_state_home: variable("XDG_STATE_HOME"),
+        openshell_sandbox: variable("OPENSHELL_SANDBOX"),
+    };
+    let config = GatewayConfig::load(&environment).map_err(failed)?;
+    let supervisor_binary = supervisor_beside_executable()
+        .map_err(|error| CliError::new(Exit::FAILED, error.to_string()))?;
+    let driver = Native::new(NativeConfig {
+        state_dir: config.paths.sandboxes(),
+        session_dir: config.paths.session_folder(),
+        supervisor_binary,
+        uid_blocks: PathBuf::from(DEFAULT_UID_BLOCKS),
+        upstream: config.settings.upstream(),
+    });
+    let shutdown = CancellationToken::new();
+    end_on_signals(&shutdown)?;
+    let parts = Parts { driver: Arc::new(driver), mount_check, shutdown };
+    openshell_gateway::run(config, parts).await.map_err(failed)?;
+    Ok(Exit::OK)
+}
+
+fn mount_check(source: &Path, target: &Path, forbidden: &[PathBuf]) -> Result<PathBuf, String> {
+    mounts::check(source, target, forbidden).map_err(|refusal| refusal.to_string())
+}
+
+/// Writes what happens to standard error, which is the log of a gateway in the background.
+fn log(verbosity: u8) {
+    let filter = match verbosity {
+        0 => "info",
+        1 => "info,openshell_gateway=debug,openshell_driver_native=debug",
+        2 => "debug",
+        _ => "trace",
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(stderr)
+        .with_ansi(false)
+        .init();
+}
+
+fn end_on_signals(shutdown: &CancellationToken) -> Result<(), CliError> {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals = signal(kind)
+            .map_err(|error| CliError::system("signals cannot be listened to", error))?;
+        let shutdown = shutdown.clone();
+        // Ends with the runtime.
+        tokio::spawn(async move {
+            signals.recv().await;
+            shutdown.cancel();
+        });
+    }
+    Ok(())
+}
+
+fn failed(error: GatewayError) -> CliError {
+    let message = error.to_string();
+    match error {
+        GatewayError::NoHome | GatewayError::Settings { .. } | GatewayError::SocketPath(_) => {
+            CliError::usage(message)
+        }
+        GatewayError::InsideSandbox => CliError::new(Exit::DENIED, message)
+            .help("ask the person who made this sandbox for another one"),
+        GatewayError::AlreadyRuns(_) => {
+            CliError::new(Exit::FAILED, message).help("`openshell gateway stop` ends it")
+        }
+        GatewayError::OverflowUid(_)
+        | GatewayError::Io { .. }
+        | GatewayError::Store(_)
+        | GatewayError::Certificates(_)
+        | GatewayError::Serve(_) => CliError::new(Exit::FAILED, message),
+    }
+}

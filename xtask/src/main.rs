@@ -1,1 +1,44 @@
-fn main() {}
+//! Tasks of this repository, run as `cargo xtask TASK`.
+
+mod checks;
+mod ci;
+mod install;
+mod run;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tasks of this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the two programs and put them into a folder of the PATH.
+    Install(install::Options),
+    /// Run every test; name the ones that cannot run here.
+    Test(test::Options),
+    /// Check layers, sizes, unsafe code, format, lints and licences.
+    Ci(ci::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Install(options) => install::install(&options),
+        Task::Test(options) => test::test(&options),
+        Task::Ci(options) => ci::ci(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

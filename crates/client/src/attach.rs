@@ -175,7 +175,8 @@ async fn receive(
         };
         let (event, last) = match payload {
             attach_output::Payload::Started(started) => {
-                *offset = Some(started.offset);
+                // What was delivered stays delivered, wherever the gateway begins.
+                *offset = Some(offset.unwrap_or(0).max(started.offset));
                 (Event::Started { tty: started.tty, stdin_held: started.stdin_held }, false)
             }
             attach_output::Payload::Output(chunk) => {

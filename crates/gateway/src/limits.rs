@@ -57,6 +57,9 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(2);
 /// The longest wait for a policy to be enforced that a caller can ask for.
 pub(crate) const POLICY_WAIT: Duration = Duration::from_secs(300);
 
+/// Bytes of a policy's text: it goes to the supervisor in one frame. More is refused.
+pub(crate) const POLICY_TEXT: usize = SESSION_FRAME - 4096;
+
 /// Items of a page when the caller does not say, and at most.
 pub(crate) const PAGE: u32 = 100;
 pub(crate) const LONGEST_PAGE: u32 = 1000;
@@ -78,6 +81,12 @@ pub(crate) const WORKDIR: usize = 4096;
 /// Environment variables of a command, and bytes of one value.
 pub(crate) const VARIABLES: usize = 1024;
 pub(crate) const VARIABLE: usize = 32 * 1024;
+
+/// Bytes of all environment variables of a command.
+pub(crate) const ENVIRONMENT: usize = 256 * 1024;
+
+/// Bytes of a request to open a stream: command and environment go in one frame.
+pub(crate) const OPEN_FRAME: usize = SESSION_FRAME - 1024;
 
 /// Mounts and tool binds of a sandbox.
 pub(crate) const MOUNTS: usize = 256;

@@ -131,10 +131,19 @@ impl Policies {
             .send_replace(Arc::new(PolicyInForce { policy, generation: state.generation }));
     }
 
-    /// Paths may be added for the next start; everything else that mounts are made from stays.
+    /// Paths may be added for the next start; everything else that mounts are made from stays. What
+    /// every jail has is there with or without a policy that names it.
     fn check_static(&self, policy: &Policy) -> Result<(), Refused> {
+        let default = Policy::deny_all();
         let (built, new) = (self.built.filesystem(), policy.filesystem());
-        let keeps = |old: &[String], new: &[String]| old.iter().all(|path| new.contains(path));
+        let default = default.filesystem();
+        let keeps = |old: &[String], new: &[String]| {
+            old.iter().all(|path| {
+                new.contains(path)
+                    || default.read_only.contains(path)
+                    || default.read_write.contains(path)
+            })
+        };
         if !keeps(&built.read_only, &new.read_only) || !keeps(&built.read_write, &new.read_write) {
             return Err(Refused::Static("filesystem_policy"));
         }

@@ -82,6 +82,7 @@ async fn live(booted: Booted) -> Result<(), String> {
         attached: watch::Sender::new(0),
         stop: CancellationToken::new(),
         leaving: CancellationToken::new(),
+        dial: booted.dial,
     });
     journal.record(Event::Config(Config {
         activity: "enforced".into(),
@@ -105,7 +106,7 @@ async fn live(booted: Booted) -> Result<(), String> {
     let serving = serve(&sandbox, capture, seams, &booted.upstream, &shutdown)
         .map_err(text("the captured sockets"))?;
 
-    let session = tokio::spawn(session::keep(Arc::clone(&sandbox), booted.dial, booted.token));
+    let session = tokio::spawn(session::keep(Arc::clone(&sandbox), booted.token));
     let running = tokio::spawn(
         Arc::clone(&sandbox.main).run(sandbox.processes.clone(), Arc::clone(&journal) as _),
     );
@@ -298,7 +299,10 @@ async fn farewell(sandbox: &Sandbox, end: &End) {
             return;
         }
         loop {
-            let _ = connected.wait_for(|connected| *connected).await;
+            let back = connected.wait_for(|connected| *connected);
+            if timeout(limits::FAREWELL_AWAY, back).await.is_err() {
+                return;
+            }
             if timeout(limits::FAREWELL, connected.wait_for(|connected| !*connected)).await.is_err()
             {
                 return;
@@ -320,6 +324,15 @@ async fn farewell(sandbox: &Sandbox, end: &End) {
         () = heard => {}
         () = patience => tracing::info!("The gateway did not acknowledge the end"),
         () = stopped => {}
+        () = folder_gone(sandbox) => {}
+    }
+}
+
+/// Waits until the gateway's folder was removed: then no gateway will ever come back there.
+async fn folder_gone(sandbox: &Sandbox) {
+    let mut tick = interval(limits::REBIND);
+    while !sandbox.dial.is_gone() {
+        tick.tick().await;
     }
 }
 

@@ -45,6 +45,10 @@ pub(crate) const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
 /// How long a connected gateway may take to acknowledge that the sandbox completed.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(10);
 
+/// How long a gateway that is away is waited for, so that it learns the exit code when it is back;
+/// after a day nobody asks.
+pub(crate) const FAREWELL_AWAY: Duration = Duration::from_secs(24 * 3600);
+
 /// How long clients may take to read the main command's last output.
 pub(crate) const FAREWELL_CLIENTS: Duration = Duration::from_secs(30);
 

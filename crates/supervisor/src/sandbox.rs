@@ -11,6 +11,7 @@ use crate::apply::Policies;
 use crate::journal::Journal;
 use crate::main_command::MainCommand;
 use crate::processes::Processes;
+use crate::session::Dial;
 use crate::status::Status;
 
 /// One running sandbox.
@@ -37,6 +38,8 @@ pub(crate) struct Sandbox {
     pub(crate) connected: watch::Sender<bool>,
     /// How many clients are at the main command.
     pub(crate) attached: watch::Sender<usize>,
+    /// The way to the gateway.
+    pub(crate) dial: Dial,
     /// Cancelled when the sandbox shall end.
     pub(crate) stop: CancellationToken,
     /// Cancelled when all is said and the session shall end.

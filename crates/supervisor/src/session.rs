@@ -45,12 +45,12 @@ pub(crate) enum SessionError {
 }
 
 /// Keeps a session with the gateway until the sandbox stops.
-pub(crate) async fn keep(sandbox: Arc<Sandbox>, dial: Dial, token: Redacted<String>) {
+pub(crate) async fn keep(sandbox: Arc<Sandbox>, token: Redacted<String>) {
     let (first, longest) = limits::RECONNECT;
     let mut pause = first;
     while !sandbox.leaving.is_cancelled() {
         let started = Instant::now();
-        let result = link::serve(&sandbox, &dial, &token).await;
+        let result = link::serve(&sandbox, &token).await;
         sandbox.connected.send_replace(false);
         match result {
             Ok(()) => tracing::info!("Session ended"),

@@ -205,8 +205,12 @@ async fn m03_a_pushed_policy_comes_into_force_and_a_broken_one_does_not() {
         assert_eq!((ack.generation, ack.error.is_empty()), (generation, accepted), "{ack:?}");
     }
     link.exec(&["true"]).await;
-    let told: Vec<&str> =
-        link.events.iter().map(|e| e.record.as_str()).filter(|r| r.contains("config")).collect();
+    let told: Vec<&str> = link
+        .events
+        .iter()
+        .map(|e| e.record.as_str())
+        .filter(|r| r.contains("\"config\""))
+        .collect();
     assert_eq!(told.len(), 4, "{told:?}");
     world.driver.delete(&world.id).await.expect("delete");
 }

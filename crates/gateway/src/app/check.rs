@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::AppError;
 use super::page::label;
 use crate::limits::{
-    ANNOTATION, ARGUMENT, ARGUMENTS, COMMAND, LABELS, VARIABLE, VARIABLES, WORKDIR,
+    ANNOTATION, ARGUMENT, ARGUMENTS, COMMAND, ENVIRONMENT, LABELS, VARIABLE, VARIABLES, WORKDIR,
 };
 
 /// A command with its arguments; not empty.
@@ -47,6 +47,10 @@ pub(crate) fn environment(
     let wrong = |message: String| Err(AppError::invalid("environment", message));
     if variables.len() > VARIABLES {
         return wrong(format!("more than {VARIABLES} variables"));
+    }
+    let bytes: usize = variables.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if bytes > ENVIRONMENT {
+        return wrong(format!("more than {ENVIRONMENT} bytes"));
     }
     for (key, value) in &variables {
         let mut letters = key.bytes();

@@ -7,7 +7,7 @@ use openshell_types::SandboxId;
 use openshell_wire::session::{self, open::Target};
 
 use super::{App, AppError};
-use crate::limits::SESSION_WAIT;
+use crate::limits::{OPEN_FRAME, SESSION_WAIT};
 use crate::session::{Session, Stream};
 use crate::store::rows::sandbox::{Desired, Phase, Sandbox};
 
@@ -42,6 +42,12 @@ impl App {
                 .timeout
                 .map_or(0, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1)),
         });
+        if target.encoded_len() > OPEN_FRAME {
+            return Err(AppError::invalid(
+                "command",
+                format!("more than {OPEN_FRAME} bytes together with its environment"),
+            ));
+        }
         Ok(session.open(target).await?)
     }
 

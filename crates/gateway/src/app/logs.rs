@@ -6,10 +6,11 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, ErrorKind, Seek as _, SeekFrom};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 
 use openshell_audit::Record;
+use openshell_audit::limits::LINE_BYTES;
 use openshell_driver::launch::file::AUDIT;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -81,7 +82,7 @@ impl Reader {
     }
 
     /// Some of the events that were not read yet; none at the end of the file.
-    async fn batch(&mut self) -> Result<Vec<Entry>, AppError> {
+    pub(crate) async fn batch(&mut self) -> Result<Vec<Entry>, AppError> {
         let (path, offset, last) = (self.path.clone(), self.offset, self.last);
         let (entries, offset) = spawn_blocking(move || read_batch(path, offset, last))
             .await
@@ -106,11 +107,13 @@ fn read_batch(
     file.seek(SeekFrom::Start(offset))?;
     let mut lines = BufReader::new(file);
     let mut line = Vec::new();
+    let longest = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     while entries.len() < LOG_BATCH {
         line.clear();
-        let length = lines.read_until(b'\n', &mut line)?;
-        // A line without its end is still being written.
-        if line.last() != Some(&b'\n') {
+        let length = lines.by_ref().take(longest).read_until(b'\n', &mut line)?;
+        // A line without its end is still being written, unless it is longer than any line is:
+        // then it is passed over in pieces.
+        if line.last() != Some(&b'\n') && line.len() <= LINE_BYTES {
             break;
         }
         offset = offset.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));

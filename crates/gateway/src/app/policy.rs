@@ -8,7 +8,7 @@ use openshell_wire::session;
 use tokio::time::{Instant, timeout_at};
 
 use super::{App, AppError};
-use crate::limits::POLICY_WAIT;
+use crate::limits::{POLICY_TEXT, POLICY_WAIT};
 use crate::store::rows::policy::{NewRevision, Revision, Status};
 use crate::store::rows::sandbox::Sandbox;
 
@@ -25,8 +25,11 @@ pub(crate) enum Checked {
 }
 
 /// Checks a policy text.
-pub(crate) fn check(text: &str) -> Checked {
-    match Policy::compile(text) {
+pub(crate) fn check(text: &str) -> Result<Checked, AppError> {
+    if text.len() > POLICY_TEXT {
+        return Err(AppError::invalid("policy", format!("more than {POLICY_TEXT} bytes")));
+    }
+    Ok(match Policy::compile(text) {
         Ok((policy, findings)) => {
             let revision = NewRevision {
                 digest: policy.digest().to_string(),
@@ -36,7 +39,7 @@ pub(crate) fn check(text: &str) -> Checked {
             Checked::Good(revision, findings)
         }
         Err(findings) => Checked::Refused(findings),
-    }
+    })
 }
 
 /// What became of a policy that was set.
@@ -57,7 +60,7 @@ impl App {
         text: &str,
         wait: Option<Duration>,
     ) -> Result<Outcome, AppError> {
-        let (new, findings) = match check(text) {
+        let (new, findings) = match check(text)? {
             Checked::Good(new, findings) => (new, findings),
             Checked::Refused(findings) => return Ok(Outcome::Refused(findings)),
         };

@@ -42,7 +42,7 @@ pub(crate) struct Create {
 /// A sandbox that was made, or why its policy was refused.
 #[derive(Debug)]
 pub(crate) enum Created {
-    Made { sandbox: Sandbox, findings: Vec<Diagnostic> },
+    Made { sandbox: Box<Sandbox>, findings: Vec<Diagnostic> },
     Refused(Vec<Diagnostic>),
 }
 
@@ -70,7 +70,7 @@ impl App {
             ctx.require_unix("host paths are taken over the gateway's Unix socket only")?;
         }
         let text = if create.policy.is_empty() { DEFAULT } else { &create.policy };
-        let (policy, findings) = match check(text) {
+        let (policy, findings) = match check(text)? {
             Checked::Good(policy, findings) => (policy, findings),
             Checked::Refused(findings) => return Ok(Created::Refused(findings)),
         };
@@ -100,7 +100,7 @@ impl App {
         self.insert(&mut new, create.name.is_empty()).await?;
         tracing::info!(sandbox = %new.spec.name, id = %new.spec.id, "Sandbox created");
         self.kick.sandbox(&new.spec.id);
-        let sandbox = self.sandbox_by_id(&new.spec.id).await?;
+        let sandbox = Box::new(self.sandbox_by_id(&new.spec.id).await?);
         Ok(Created::Made { sandbox, findings })
     }
 

@@ -24,27 +24,27 @@ impl Rpc {
     ) -> Result<BoxStream<native::EventsResponse>, AppError> {
         let sandbox = self.app.sandbox(&scope(request.workspace_scope)?, &request.sandbox).await?;
         let mut reader = self.app.log_reader(&sandbox, request.after);
-        // After a number that the caller has, all that follow are news.
-        let count = if request.after > 0 { LOG_TAIL } else { request.tail };
-        let first = reader.tail(count).await?;
-        let first = stream::iter(first.into_iter().map(|entry| Ok(response(entry))));
-        if !request.follow {
-            return Ok(Box::pin(first));
-        }
-        let rest = stream::unfold(Some(reader), |reader| async move {
+        // Whoever names the last event that he has gets all that follow, however many.
+        let first = match request.after {
+            0 => reader.tail(request.tail).await?,
+            _ => Vec::new(),
+        };
+        let follow = request.follow;
+        let rest = stream::unfold(Some(reader), move |reader| async move {
             let mut reader = reader?;
-            match reader.next().await {
-                Ok(Some(entries)) => {
-                    let items: Vec<_> =
-                        entries.into_iter().map(|entry| Ok(response(entry))).collect();
-                    Some((items, Some(reader)))
-                }
+            let entries = match follow {
+                true => reader.next().await,
+                false => reader.batch().await.map(|batch| (!batch.is_empty()).then_some(batch)),
+            };
+            match entries {
+                Ok(Some(entries)) => Some((responses(entries), Some(reader))),
                 Ok(None) => None,
                 Err(error) => Some((vec![Err(Status::from(error))], None)),
             }
         });
         let ends = self.app.shutdown.clone().cancelled_owned();
-        Ok(Box::pin(first.chain(rest.flat_map(stream::iter)).take_until(ends)))
+        let items = stream::iter(responses(first)).chain(rest.flat_map(stream::iter));
+        Ok(Box::pin(items.take_until(ends)))
     }
 
     pub(super) async fn get_logs(
@@ -68,8 +68,10 @@ impl Rpc {
     }
 }
 
-fn response(entry: Entry) -> native::EventsResponse {
-    native::EventsResponse { seq: entry.record.seq, record: entry.line }
+fn responses(entries: Vec<Entry>) -> Vec<Result<native::EventsResponse, Status>> {
+    let response =
+        |entry: Entry| native::EventsResponse { seq: entry.record.seq, record: entry.line };
+    entries.into_iter().map(response).map(Ok).collect()
 }
 
 /// An event as a line of a log.

@@ -31,7 +31,7 @@ async fn call(channel: &Channel, path: &'static str) -> Code {
 }
 
 #[tokio::test]
-async fn every_method_answers_as_its_declaration_says() {
+async fn m08_every_method_answers_as_its_declaration_says() {
     let world = World::start().await;
     let channel = world.channel();
     for method in METHODS {
@@ -161,15 +161,32 @@ async fn a_second_gateway_and_one_inside_a_sandbox_do_not_run() {
     assert!(matches!(refused, Err(GatewayError::InsideSandbox)));
 }
 
-/// What another user's process finds when it was let at the socket.
+/// Where a process of the tests below is told to knock.
+const SOCKET: &str = "OPENSHELL_TEST_SOCKET";
+
+/// Runs one test of this program again, as another process, and whether it passed.
+async fn again(mut command: Command, test: &'static str, socket: std::path::PathBuf) {
+    let output = tokio::task::spawn_blocking(move || {
+        command.args(["--exact", test, "--nocapture"]).env(SOCKET, socket).current_dir("/");
+        command.output().unwrap()
+    });
+    let output = output.await.unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stdout.contains("1 passed"), "{stdout}{stderr}");
+}
+
+/// What that process finds.
+async fn knock(socket: std::ffi::OsString) {
+    let channel = crate::support::channel(socket.into());
+    let answer = OpenShellClient::new(channel).health(v1::HealthRequest {}).await;
+    assert!(answer.is_err(), "the gateway answered");
+}
+
 #[tokio::test]
 async fn a_process_of_another_user_is_refused() {
-    const SOCKET: &str = "OPENSHELL_TEST_SOCKET";
     if let Some(socket) = env::var_os(SOCKET) {
-        let channel = crate::support::channel(socket.into());
-        let answer = OpenShellClient::new(channel).health(v1::HealthRequest {}).await;
-        assert!(answer.is_err(), "the gateway answered another user");
-        return;
+        return knock(socket).await;
     }
     if !rustix::process::geteuid().is_root() {
         return;
@@ -177,24 +194,29 @@ async fn a_process_of_another_user_is_refused() {
     let world = World::start().await;
     let socket = world.paths().socket();
     fs::set_permissions(&socket, Permissions::from_mode(0o777)).unwrap();
-    for folder in socket.ancestors().skip(1).take(5) {
-        if folder != Path::new("/tmp") && folder != Path::new("/") {
+    for folder in socket.ancestors().skip(1).take_while(|folder| folder.parent().is_some()) {
+        if folder != env::temp_dir() {
             fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
         }
     }
-    let stranger = tokio::task::spawn_blocking(move || {
-        Command::new(env::current_exe().unwrap())
-            .args(["--exact", "access::a_process_of_another_user_is_refused", "--nocapture"])
-            .env(SOCKET, socket)
-            .uid(1)
-            .gid(1)
-            .current_dir("/")
-            .output()
-            .unwrap()
-    });
-    let output = stranger.await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    assert!(stdout.contains("1 passed"), "{stdout}");
-    assert!(world.get("none").await.is_err_and(|status| status.code() == Code::NotFound));
+    let mut stranger = Command::new(env::current_exe().unwrap());
+    stranger.uid(1).gid(1);
+    again(stranger, "access::a_process_of_another_user_is_refused", socket).await;
+}
+
+#[tokio::test]
+async fn k22_a_process_of_another_user_namespace_is_refused_though_its_uid_is_ours() {
+    if let Some(socket) = env::var_os(SOCKET) {
+        return knock(socket).await;
+    }
+    let mut jail = Command::new("unshare");
+    jail.args(["--user", "--map-root-user"]);
+    let possible = Command::new("unshare").args(["--user", "--map-root-user", "true"]).status();
+    if !possible.is_ok_and(|status| status.success()) {
+        return;
+    }
+    let world = World::start().await;
+    jail.arg(env::current_exe().unwrap());
+    let test = "access::k22_a_process_of_another_user_namespace_is_refused_though_its_uid_is_ours";
+    again(jail, test, world.paths().socket()).await;
 }

@@ -24,15 +24,17 @@ async fn hello(world: &World, id: &str, token: &str, version: u32) -> Status {
 }
 
 #[tokio::test]
-async fn a_wrong_token_is_refused_and_tells_nothing() {
+async fn m07_a_token_opens_its_own_sandbox_only_and_a_refusal_tells_nothing() {
     let world = World::start().await;
     let ready = world.ready("one", &["serve"]).await;
     let id = ready.metadata.unwrap().id;
+    world.ready("two", &["serve"]).await;
+    let foreign = hello(&world, &id, &world.driver.token(), 1).await;
     let wrong = hello(&world, &id, "0000", 1).await;
     let none = hello(&world, &id, "", 1).await;
     let unknown = hello(&world, "0b6a3b1e-58a7-4b11-9d3c-0f54d1f0a001", "0000", 1).await;
     let hostile = hello(&world, "../../x", "0000", 1).await;
-    for status in [wrong, none, unknown, hostile] {
+    for status in [foreign, wrong, none, unknown, hostile] {
         assert_eq!(
             (status.code(), status.message()),
             (Code::Unauthenticated, "invalid session token")

@@ -464,9 +464,15 @@ const REFUSED: &[Group] = &[
 ];
 
 /// Calls for which the supervisor has a stricter rule than the agent.
-const SUPERVISOR_OWN: &[i64] = &[libc::SYS_clone, libc::SYS_socket, libc::SYS_unshare];
+const SUPERVISOR_OWN: &[i64] =
+    &[libc::SYS_clone, libc::SYS_socket, libc::SYS_unshare, libc::SYS_openat2];
 
 const SUPERVISOR: &[Group] = &[
+    Group {
+        why: "a policy's binaries, found beneath the jail's root without leaving it (J1)",
+        rule: ALLOW,
+        calls: calls![SYS_openat2],
+    },
     Group {
         why: "dialling, and the gateway's Unix socket",
         rule: ALLOW,

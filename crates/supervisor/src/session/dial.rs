@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
 use openshell_driver::launch::file;
+use rustix::fs::fstat;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint, Error};
 use tower::service_fn;
@@ -19,6 +20,11 @@ impl Dial {
     /// Through this `O_PATH` descriptor.
     pub(crate) fn new(folder: OwnedFd) -> Self {
         Self { folder: Arc::new(folder) }
+    }
+
+    /// Whether the folder was removed.
+    pub(crate) fn is_gone(&self) -> bool {
+        fstat(&*self.folder).is_ok_and(|stat| stat.st_nlink == 0)
     }
 
     /// Connects once.

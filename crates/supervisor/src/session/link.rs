@@ -28,7 +28,6 @@ const LONGEST_FRAME: usize = 1024 * 1024;
 /// Serves one session; returns when the gateway ended it.
 pub(super) async fn serve(
     sandbox: &Arc<Sandbox>,
-    dial: &Dial,
     token: &Redacted<String>,
 ) -> Result<(), SessionError> {
     let (out, frames_out) = mpsc::channel(limits::OUTGOING_FRAMES);
@@ -42,7 +41,7 @@ pub(super) async fn serve(
         },
         &sandbox.status.borrow(),
     );
-    let (mut incoming, welcome) = join(dial, hello, &out, frames_out).await?;
+    let (mut incoming, welcome) = join(&sandbox.dial, hello, &out, frames_out).await?;
     sandbox.journal.reach(welcome.events_after);
     sandbox.connected.send_replace(true);
     tracing::info!(events_after = welcome.events_after, "Session is up");

@@ -152,10 +152,10 @@ impl Supervisor {
                     send(out, Payload::Data(Data { channel, ..data })).await;
                 }
             }
-            gateway_frame::Payload::HalfClose(end) => {
-                if self.streams.get(&end.stream).is_some_and(|(kind, _)| kind == "cat") {
-                    exit(out, end.stream, 0).await;
-                }
+            gateway_frame::Payload::HalfClose(end)
+                if self.streams.get(&end.stream).is_some_and(|(kind, _)| kind == "cat") =>
+            {
+                exit(out, end.stream, 0).await;
             }
             gateway_frame::Payload::Resize(size) => {
                 let text = format!("{}x{}\n", size.cols, size.rows).into_bytes();
@@ -165,10 +165,10 @@ impl Supervisor {
                 let code = i32::try_from(signal.signal).unwrap() + 128;
                 exit(out, signal.stream, code).await;
             }
-            gateway_frame::Payload::Close(close) => {
-                if self.streams.remove(&close.stream).is_some() {
-                    self.log("stream closed");
-                }
+            gateway_frame::Payload::Close(close)
+                if self.streams.remove(&close.stream).is_some() =>
+            {
+                self.log("stream closed");
             }
             gateway_frame::Payload::Credit(credit) => self.credit(credit, out).await,
             gateway_frame::Payload::Stop(_) => return None,

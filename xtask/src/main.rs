@@ -3,6 +3,7 @@
 mod checks;
 mod ci;
 mod install;
+mod mutants;
 mod run;
 mod test;
 
@@ -26,6 +27,8 @@ enum Task {
     Test(test::Options),
     /// Check layers, sizes, unsafe code, format, lints and licences.
     Ci(ci::Options),
+    /// Take one protection at a time out of a copy and expect a test to notice.
+    Mutants(mutants::Options),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Task::Install(options) => install::install(&options),
         Task::Test(options) => test::test(&options),
         Task::Ci(options) => ci::ci(&options),
+        Task::Mutants(options) => mutants::mutants(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

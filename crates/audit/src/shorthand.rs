@@ -53,9 +53,6 @@ fn network(line: &mut String, event: &Network) -> fmt::Result {
     write!(line, " via:{} gen:{}]", way(event.way), event.generation)?;
     if let Some(reason) = &event.reason {
         write!(line, " \"{}\"", Safe(&reason.detail))?;
-        if let Some(nearest) = &reason.nearest {
-            write!(line, "  help: {}", Safe(nearest))?;
-        }
     }
     Ok(())
 }

@@ -47,8 +47,12 @@ impl CliError {
 
     /// Nobody reads our output any more: the usual end of `openshell … | head`.
     pub fn broken_pipe() -> Self {
-        const SIGPIPE: u8 = 13;
-        Self::new(Exit::of_signal(SIGPIPE), "")
+        Self::new(Exit::BROKEN_PIPE, "")
+    }
+
+    /// Whether it is that.
+    pub fn is_broken_pipe(&self) -> bool {
+        self.exit == Exit::BROKEN_PIPE
     }
 
     /// The next step.

@@ -23,6 +23,8 @@ impl Exit {
     pub const OURS: Self = Self(125);
     /// create, exec and connect: the command was not found.
     pub const NOT_FOUND: Self = Self(127);
+    /// Nobody reads our output: what a shell says of a program that SIGPIPE ended.
+    pub const BROKEN_PIPE: Self = Self(141);
 
     /// The code of a command; one that does not fit is ours to explain, so it is 125.
     pub fn of_command(code: i32) -> Self {

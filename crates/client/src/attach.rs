@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
-use crate::connect::Client;
+use crate::connect::{Client, plain};
 use crate::error::ClientError;
 use crate::limits;
 use crate::stream::{Channel, Event, Input, Stream};
@@ -86,7 +86,7 @@ impl Attachment {
                         sleep(limits::REATTACH_POLL).await;
                         continue;
                     }
-                    ClientError::Lost(status.message().to_owned())
+                    ClientError::Lost(plain(status.message()))
                 }
             };
             // A caller that is gone does not need the reason.

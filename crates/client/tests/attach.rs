@@ -1,5 +1,7 @@
 //! An attached client over a real socket, with a scripted gateway at its other end.
 
+#![cfg(test)]
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 

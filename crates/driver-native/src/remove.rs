@@ -167,7 +167,7 @@ mod tests {
         fs::create_dir_all(box_path.join("a/b/c")).expect("folders");
         symlink(&outside, box_path.join("a/b/c/link")).expect("link");
         fs::write(box_path.join("a/b/file"), "x").expect("file");
-        fs::set_permissions(box_path.join("a/b"), fs::Permissions::from_mode(0)).expect("chmod");
+        fs::set_permissions(box_path.join("a/b"), fs::Permissions::from_mode(0o0)).expect("chmod");
 
         let parent = fs::File::open(world.path()).expect("parent");
         remove_tree(parent.as_fd(), "box").expect("removal");

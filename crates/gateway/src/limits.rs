@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-/// Bytes of one session frame; a larger one ends the session.
+/// Bytes of one session frame from a supervisor; a larger one ends the session.
 pub(crate) const SESSION_FRAME: usize = 256 * 1024;
+
+/// Bytes of one session frame to a supervisor: policies and commands come whole. What would not fit
+/// is refused before.
+pub(crate) const GATEWAY_FRAME: usize = 1024 * 1024;
 
 /// Bytes of one data chunk, so that streams of a session share it fairly; larger input is split.
 pub(crate) const DATA_CHUNK: usize = 64 * 1024;
@@ -58,7 +62,7 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(2);
 pub(crate) const POLICY_WAIT: Duration = Duration::from_secs(300);
 
 /// Bytes of a policy's text: it goes to the supervisor in one frame. More is refused.
-pub(crate) const POLICY_TEXT: usize = SESSION_FRAME - 4096;
+pub(crate) const POLICY_TEXT: usize = GATEWAY_FRAME - 4096;
 
 /// Items of a page when the caller does not say, and at most.
 pub(crate) const PAGE: u32 = 100;
@@ -86,7 +90,7 @@ pub(crate) const VARIABLE: usize = 32 * 1024;
 pub(crate) const ENVIRONMENT: usize = 256 * 1024;
 
 /// Bytes of a request to open a stream: command and environment go in one frame.
-pub(crate) const OPEN_FRAME: usize = SESSION_FRAME - 1024;
+pub(crate) const OPEN_FRAME: usize = GATEWAY_FRAME - 4096;
 
 /// Mounts and tool binds of a sandbox.
 pub(crate) const MOUNTS: usize = 256;

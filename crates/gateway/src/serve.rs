@@ -21,7 +21,7 @@ use tower::layer::util::{Identity, Stack};
 
 use crate::app::App;
 use crate::auth::{AuthorizeLayer, Channel, overflow_uid};
-use crate::limits::{DRAIN, SESSION_FRAME};
+use crate::limits::{DRAIN, GATEWAY_FRAME, SESSION_FRAME};
 use crate::listen::{
     Certificates, incoming, own_incoming, prepare_run_folder, register, server_tls, take_lock,
 };
@@ -68,12 +68,13 @@ pub async fn run(config: GatewayConfig, parts: Parts) -> Result<(), GatewayError
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(serve_sessions(&app)?);
-    tasks.spawn(serve_unix(&app)?);
     match serve_tls(&app).await {
         Ok(serving) => drop(tasks.spawn(serving)),
         // People's own programs use the Unix socket; published SDKs have to wait.
         Err(error) => tracing::error!(%error, "Loopback TLS is not served"),
     }
+    // Last: whoever is answered here finds the rest.
+    tasks.spawn(serve_unix(&app)?);
     let reconciler = Reconciler {
         store: app.store.clone(),
         registry: Arc::clone(&app.registry),
@@ -125,7 +126,7 @@ fn serve_sessions(app: &App) -> Result<impl Future<Output = Serving> + use<>, Ga
     };
     let server = SessionServer::new(service)
         .max_decoding_message_size(SESSION_FRAME)
-        .max_encoding_message_size(SESSION_FRAME);
+        .max_encoding_message_size(GATEWAY_FRAME);
     let connections = incoming(&app.paths.session_socket())?;
     let ends = app.shutdown.clone().cancelled_owned();
     let router = Server::builder().add_service(server);

@@ -145,3 +145,102 @@ fn mode(status: &str) -> io::Result<Option<u32>> {
     let value = text.lines().find_map(|line| line.strip_prefix("Seccomp:"));
     Ok(value.and_then(|value| value.trim().parse().ok()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::ErrorKind;
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::path::Path;
+    use std::process::Command;
+
+    use super::*;
+    use crate::testing::{in_child, syscall};
+
+    /// Runs `body` sealed, with a folder that it may write and another that it may read.
+    fn sealed(body: impl FnOnce(&Path, &Path) + std::panic::UnwindSafe) {
+        let folders =
+            [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("another")];
+        let [own, other] = folders.each_ref().map(|folder| folder.path().to_path_buf());
+        fs::write(other.join("file"), "content").expect("written");
+        in_child(move || {
+            let seal = SupervisorSeal {
+                writable: vec![own.clone()],
+                readable: vec![other.clone(), "/etc/hosts".into(), "/not/there".into()],
+            };
+            let report = seal_supervisor(&seal).expect("sealed");
+            assert!(report.no_new_privs && report.seccomp && report.undumpable);
+            assert!(report.landlock >= 3, "{report:?}");
+            assert_eq!(report.absent, [PathBuf::from("/not/there")]);
+            body(&own, &other);
+        });
+    }
+
+    fn denied<T>(result: io::Result<T>) -> bool {
+        result.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+    }
+
+    #[test]
+    fn files_are_those_that_it_was_told_of() {
+        sealed(|own, other| {
+            fs::write(own.join("log"), "line").expect("written");
+            fs::rename(own.join("log"), own.join("old")).expect("renamed");
+            fs::create_dir(own.join("folder")).expect("made");
+            assert_eq!(fs::read(other.join("file")).expect("read"), b"content");
+            fs::read("/etc/hosts").expect("read");
+            assert!(denied(fs::write(other.join("file"), "")));
+            assert!(denied(fs::remove_file(other.join("file"))));
+            for path in ["/etc/passwd", "/root", "/home", "/proc/1/status", "/proc/version"] {
+                assert!(denied(fs::read(path).map(drop)), "{path}");
+            }
+        });
+    }
+
+    #[test]
+    fn it_dials_and_starts_threads_and_no_program() {
+        let outside = tempfile::tempdir().expect("a folder");
+        let path = outside.path().join("gateway");
+        let _gateway = UnixListener::bind(&path).expect("a socket");
+        sealed(move |_, _| {
+            let server = TcpListener::bind("127.0.0.1:0").expect("a server");
+            let address = server.local_addr().expect("an address");
+            std::thread::spawn(move || TcpStream::connect(address).expect("connected"))
+                .join()
+                .expect("a thread");
+            UdpSocket::bind("127.0.0.1:0").expect("for DNS");
+            UnixStream::connect(&path).expect("the gateway");
+            assert!(denied(Command::new("/bin/true").status()));
+            let refused = |call, args| assert_eq!(syscall(call, args), Err(libc::EPERM));
+            // fork, netlink, packet, and looking into others.
+            refused(libc::SYS_clone, [17, 0, 0, 0, 0, 0]);
+            refused(libc::SYS_socket, [16, 3, 4, 0, 0, 0]);
+            refused(libc::SYS_socket, [17, 3, 0, 0, 0, 0]);
+            for call in [
+                libc::SYS_execve,
+                libc::SYS_execveat,
+                libc::SYS_ptrace,
+                libc::SYS_process_vm_readv,
+                libc::SYS_pidfd_getfd,
+                libc::SYS_mount,
+                libc::SYS_setns,
+                libc::SYS_unshare,
+                libc::SYS_bpf,
+                libc::SYS_memfd_create,
+            ] {
+                refused(call, [0; 6]);
+            }
+            assert_eq!(syscall(libc::SYS_io_uring_setup, [1, 0, 0, 0, 0, 0]), Err(libc::EPERM));
+        });
+    }
+
+    #[test]
+    fn a_process_with_threads_is_not_sealed() {
+        in_child(|| {
+            let (_end, wait) = std::sync::mpsc::channel::<()>();
+            let _thread = std::thread::spawn(move || wait.recv());
+            let refused = seal_supervisor(&SupervisorSeal::default()).expect_err("two threads");
+            assert!(matches!(refused, SealError::Threads(2)), "{refused}");
+        });
+    }
+}

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::panic::{UnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::process::Signal;
 
@@ -71,9 +72,12 @@ fn report(write: OwnedFd, body: impl FnOnce() + UnwindSafe) -> i32 {
     1
 }
 
-/// Runs `body` in a forked child and waits for it.
+/// Runs `body` in a forked child and waits for it. One case at a time: a child would inherit what
+/// the other cases have open, and keep it open.
 #[track_caller]
 pub(crate) fn in_child(body: impl FnOnce() + UnwindSafe) {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _turn = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     fork(body).join();
 }
 

@@ -106,6 +106,14 @@ async fn live(booted: Booted) -> Result<(), String> {
     let serving = serve(&sandbox, capture, seams, &booted.upstream, &shutdown)
         .map_err(text("the captured sockets"))?;
 
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(text("signals cannot be received"))?;
+    let stop = sandbox.stop.clone();
+    tokio::spawn(async move {
+        // A driver's word is as good as the gateway's.
+        terminate.recv().await;
+        stop.cancel();
+    });
     let session = tokio::spawn(session::keep(Arc::clone(&sandbox), booted.token));
     let running = tokio::spawn(
         Arc::clone(&sandbox.main).run(sandbox.processes.clone(), Arc::clone(&journal) as _),
@@ -197,10 +205,6 @@ async fn until_end(
     following: impl Future<Output = io::Result<()>>,
 ) -> End {
     let mut main = sandbox.main.watch();
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(_) => return End::Broken("signals cannot be received"),
-    };
     tokio::pin!(control, following);
     loop {
         let state = main.borrow_and_update().clone();
@@ -221,7 +225,6 @@ async fn until_end(
                 }
             }
             () = sandbox.stop.cancelled() => return End::Stopped,
-            _ = terminate.recv() => return End::Stopped,
             _ = &mut control => return End::Broken("the jail's init ended"),
             result = &mut following => {
                 if let Err(error) = result {
@@ -310,15 +313,11 @@ async fn farewell(sandbox: &Sandbox, end: &End) {
         }
     };
     let stopped = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    () = sandbox.stop.cancelled(), if !matches!(end, End::Stopped) => {}
-                }
-            }
-            Err(_) => sandbox.stop.cancelled().await,
+        if matches!(end, End::Stopped) {
+            std::future::pending::<()>().await;
         }
+        sandbox.stop.cancelled().await;
+        sleep(limits::FAREWELL_STOPPED).await;
     };
     tokio::select! {
         () = heard => {}

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use openshell_driver::launch::file;
-use openshell_isolation::{JailSpec, LandlockMode, View, default_binds};
+use openshell_isolation::{JailSpec, LandlockMode, View, default_binds, mounts};
 use openshell_policy::{Landlock, Policy};
 use openshell_types::SandboxSpec;
 
@@ -43,14 +43,28 @@ pub(crate) fn jail_spec(
 ) -> Result<(JailSpec, Vec<String>), String> {
     let paths = |texts: &[String]| texts.iter().map(PathBuf::from).collect::<Vec<_>>();
     let filesystem = policy.filesystem();
-    let (read_only, read_write) = (paths(&filesystem.read_only), paths(&filesystem.read_write));
-    let (binds, notes) = default_binds(&View {
+    let (mut read_only, read_write) = (paths(&filesystem.read_only), paths(&filesystem.read_write));
+    // SECURITY: K23: what only a group of the supervisor's opens is not a policy's to show.
+    let groups = mounts::own_groups().map_err(|error| format!("reading our groups: {error}"))?;
+    let mut left_out = Vec::new();
+    read_only.retain(|path| {
+        let Ok(real) = path.canonicalize() else { return true };
+        match mounts::check_groups(&real, spec.identity, &groups) {
+            Ok(()) => true,
+            Err(refusal) => {
+                left_out.push(format!("`{}` is left out: {refusal}", path.display()));
+                false
+            }
+        }
+    });
+    let (binds, mut notes) = default_binds(&View {
         read_only: &read_only,
         read_write: &read_write,
         mounts: &spec.mounts,
         tools: &spec.tool_binds,
         forbidden: &forbidden(folder, home_of(uid)),
     });
+    notes.append(&mut left_out);
     if policy.landlock() == Landlock::HardRequirement && !notes.is_empty() {
         return Err(format!("the policy requires all of its paths: {}", notes.join("; ")));
     }

@@ -1,6 +1,6 @@
 //! The supervisor end to end: real driver, real jail, and a gateway of the test's own.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests say what they expect")]
+#![expect(clippy::expect_used, clippy::panic, reason = "tests say what they expect")]
 
 mod world;
 

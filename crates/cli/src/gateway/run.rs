@@ -9,8 +9,9 @@ use openshell_driver_native::{
 };
 use openshell_gateway::{Environment, GatewayConfig, GatewayError, Parts};
 use openshell_isolation::mounts;
+use openshell_types::Identity;
 use rustix::fs::Mode;
-use rustix::process::{setsid, umask};
+use rustix::process::{getegid, geteuid, setsid, umask};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -68,7 +69,15 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliEr
 }
 
 fn mount_check(source: &Path, target: &Path, forbidden: &[PathBuf]) -> Result<PathBuf, String> {
-    mounts::check(source, target, forbidden).map_err(|refusal| refusal.to_string())
+    let real = mounts::check(source, target, forbidden).map_err(|refusal| refusal.to_string())?;
+    // SECURITY: K23: a sandbox of an ordinary user's keeps the groups of its supervisor. Root's
+    // sandboxes have ids of their own, and no groups.
+    if !geteuid().is_root() {
+        let caller = Identity::Caller { uid: geteuid().as_raw(), gid: getegid().as_raw() };
+        let groups = mounts::own_groups().map_err(|error| error.to_string())?;
+        mounts::check_groups(&real, caller, &groups).map_err(|refusal| refusal.to_string())?;
+    }
+    Ok(real)
 }
 
 /// Writes what happens to standard error, which is the log of a gateway in the background.

@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use super::keys::{DetachKeys, Typed};
 use super::raw::RawMode;
-use super::signals::{Heard, INTERRUPT, Signals};
+use super::signals::{BROKEN_PIPE, Heard, INTERRUPT, Signals};
 use super::size;
 use super::stdin::Stdin;
 use crate::config::Config;
@@ -106,6 +106,9 @@ pub(crate) async fn converse(
             Ok(Ending::Signal(number))
         }
     };
+    if forward && ending.as_ref().is_err_and(CliError::is_broken_pipe) {
+        break_pipe(&sender, &mut output).await;
+    }
     drop(stdin);
     if let (Some(raw), Ok(Ending::Keys | Ending::Signal(_))) = (&raw, &ending) {
         raw.forget_program();
@@ -124,6 +127,21 @@ fn conclude(ending: Ending, conversation: &Conversation) -> Result<Exit, CliErro
         (Ending::Keys, Kind::Exec) => Ok(Exit::OK),
         (Ending::Signal(number), _) => Ok(Exit::of_signal(number)),
     }
+}
+
+/// Tells the command that nobody reads it, as a pipe would. One that does not care goes on.
+async fn break_pipe(sender: &Sender, output: &mut Output) {
+    let telling = async {
+        sender.send(Input::Signal(BROKEN_PIPE)).await;
+        // Its output is read on, or the signal would stay behind it.
+        while let Some(Ok(event)) = output.next().await {
+            if matches!(event, Event::Exit { .. }) {
+                break;
+            }
+        }
+    };
+    // Whether it ended by then is its own affair.
+    let _ = timeout(SIGNAL_WAIT, telling).await;
 }
 
 /// Moves output here until the command ends.

@@ -28,6 +28,9 @@ pub(crate) enum Heard {
 /// SIGINT's number.
 pub(crate) const INTERRUPT: u8 = 2;
 
+/// SIGPIPE's number.
+pub(crate) const BROKEN_PIPE: u8 = 13;
+
 impl Signals {
     /// Begins to listen.
     pub fn listen() -> io::Result<Self> {

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, getpeername, getsockname, recv, send};
 
 use super::sys;
@@ -57,7 +58,12 @@ pub fn fits(ours: TcpState, theirs: TcpState) -> bool {
 /// `diag` as in [`cookie_of`].
 pub fn peer_of(diag: BorrowedFd<'_>, accepted: impl AsFd) -> io::Result<Option<u64>> {
     let accepted = accepted.as_fd();
-    let client = SocketAddr::try_from(getpeername(accepted)?.ok_or(io::ErrorKind::NotConnected)?)?;
+    let client = match getpeername(accepted) {
+        Ok(Some(client)) => SocketAddr::try_from(client)?,
+        // Reset before it was accepted.
+        Ok(None) | Err(Errno::NOTCONN) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
     let server = SocketAddr::try_from(getsockname(accepted)?)?;
     let Some(peer) = cookie_of(diag, client, server)? else { return Ok(None) };
     // SECURITY: after the look-up, not before (J13).

@@ -1,12 +1,15 @@
-//! Identity against real kernels, as root and as an ordinary user.
+//! Identity against the real kernel, as root and as an ordinary user.
 
+mod connecting;
+mod hostile;
+mod named_sockets;
 mod world;
 
-use std::io::{Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::io::Read;
+use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use openshell_types::{Digest, FileId};
 
@@ -46,6 +49,36 @@ fn a_connection_is_tied_to_the_program_that_opened_it() {
 }
 
 #[test]
+fn the_identifier_is_sealed_and_ends_with_its_supervisor() {
+    for who in [Who::Root, Who::User] {
+        case(
+            who,
+            |agent| agent.wait(),
+            |supervisor, link| {
+                let pid = supervisor.identifier.pid();
+                for thread in std::fs::read_dir(format!("/proc/{pid}/task")).expect("threads") {
+                    let status = thread.expect("a thread").path().join("status");
+                    let status = std::fs::read_to_string(status).expect("a status");
+                    let has = |line: &str| status.lines().any(|found| found == line);
+                    assert!(has("Seccomp:\t2") && has("NoNewPrivs:\t1"), "{status}");
+                    let capabilities = if who == Who::Root { "80000" } else { "0" };
+                    for set in ["CapPrm", "CapEff"] {
+                        assert!(has(&format!("{set}:\t{capabilities:0>16}")), "{status}");
+                    }
+                    for set in ["CapInh", "CapAmb"] {
+                        assert!(has(&format!("{set}:\t{:0>16}", 0)), "{status}");
+                    }
+                }
+                let (identifier, _) = (supervisor.replace_identifier(), pid);
+                drop(identifier);
+                assert!(!Path::new(&format!("/proc/{pid}")).exists());
+                world::tell(link);
+            },
+        );
+    }
+}
+
+#[test]
 fn a_thousand_connections() {
     for who in [Who::Root, Who::User] {
         case(
@@ -62,15 +95,16 @@ fn a_thousand_connections() {
                 println!("connect p50 {:?} p99 {:?}", times[500], times[990]);
             },
             |supervisor, _| {
-                let mut spent = std::time::Duration::ZERO;
+                let mut spent = Duration::ZERO;
                 for _ in 0..1000 {
-                    let (stream, _) = supervisor.server.accept().expect("accepted");
+                    supervisor.expect_connection();
                     let begun = Instant::now();
-                    supervisor.drain();
-                    drop(stream);
+                    let (stream, record) = supervisor.accept();
                     spent += begun.elapsed();
+                    assert!(record.is_some());
+                    drop(stream);
                 }
-                println!("{:?}: reading records {:?} each", supervisor.who, spent / 1000);
+                println!("{:?}: accept and look-up {:?} each", supervisor.who, spent / 1000);
             },
         );
     }

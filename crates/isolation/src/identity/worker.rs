@@ -52,9 +52,12 @@ impl Desk {
             match sys::receive(self.listener.as_fd()) {
                 Ok(notification) => self.answer(&notification, timer),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The caller died before it was heard, or every caller did.
-                Err(error) if error.raw_os_error() == Some(libc::ENOENT) && !self.is_over() => {}
-                Err(_) => return,
+                // Every caller is gone.
+                Err(_) if self.is_over() => return,
+                // One caller died before it was heard.
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+                // Nobody would answer any more: the supervisor has to see that.
+                Err(_) => sys::exit(1),
             }
         }
     }

@@ -11,6 +11,8 @@ mod sys;
 mod table;
 
 #[cfg(test)]
+mod programs;
+#[cfg(test)]
 mod tests;
 
 use std::io;

@@ -469,14 +469,14 @@ const SUPERVISOR_OWN: &[i64] =
 
 const SUPERVISOR: &[Group] = &[
     Group {
-        why: "a policy's binaries, found beneath the jail's root without leaving it (J1)",
-        rule: ALLOW,
-        calls: calls![SYS_openat2],
-    },
-    Group {
         why: "dialling, and the gateway's Unix socket",
         rule: ALLOW,
         calls: calls![SYS_connect],
+    },
+    Group {
+        why: "binary paths of a policy, resolved beneath the jail's root; Landlock judges the rest",
+        rule: ALLOW,
+        calls: calls![SYS_openat2],
     },
     Group {
         why: "threads of the runtime, but no process",

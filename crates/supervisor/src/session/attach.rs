@@ -43,7 +43,10 @@ pub(super) async fn serve(sandbox: &Arc<Sandbox>, attach: Attach, stream: Stream
                 Some(Control::Resize(size)) => main.resize(size),
                 Some(Control::Signal(signal)) => main.signal(&sandbox.processes, signal).await,
                 // A hang-up detaches; the command goes on.
-                None => return,
+                None => {
+                    let _ = out.refuse("detached").await;
+                    return;
+                }
             },
         }
     }

@@ -28,11 +28,16 @@ const TIMED_OUT: i32 = 124;
 /// Runs one command to its end, or until its client is gone.
 pub(super) async fn serve(sandbox: &Arc<Sandbox>, exec: Exec, stream: Stream) {
     let out = stream.out.clone();
+    let tty = exec.tty;
     // Whoever is gone does not hear how it ended.
     let _ = match run(sandbox, exec, stream).await {
         Ok(Ok(code)) => out.exit(code, String::new()).await,
-        Ok(Err(Gone)) => Ok(()),
-        Err(Refusal::Spawn(error)) => out.exit(error.exit_code(), error.to_string()).await,
+        Ok(Err(Gone)) => out.refuse("the command was ended because its client was").await,
+        // A command that could not be run has a code as any other, so it has a stream as well.
+        Err(Refusal::Spawn(error)) => match out.opened(tty, false, 0).await {
+            Ok(()) => out.exit(error.exit_code(), error.to_string()).await,
+            Err(Gone) => Err(Gone),
+        },
         Err(Refusal::Asked(why)) => out.refuse(why).await,
     };
 }

@@ -1,13 +1,15 @@
 //! A jail of the plainest kind: user, network, pid and mount namespaces, an own /tmp, the filter.
 
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::panic::UnwindSafe;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -97,9 +99,19 @@ impl Supervisor {
 
     /// Waits until there is a connection to accept.
     pub(super) fn expect_connection(&self) {
+        assert!(self.has_connection(Duration::from_secs(5)), "no connection came");
+    }
+
+    /// Whether a connection comes within this time.
+    pub(super) fn has_connection(&self, within: Duration) -> bool {
         let mut server = [PollFd::new(&self.server, PollFlags::IN)];
-        let patience = Timespec { tv_sec: 5, tv_nsec: 0 };
-        assert_eq!(poll(&mut server, Some(&patience)), Ok(1), "no connection came");
+        let within = Timespec::try_from(within).expect("a time");
+        poll(&mut server, Some(&within)).expect("polled") == 1
+    }
+
+    /// Takes the identifier out, and puts another without a jail in its place.
+    pub(super) fn replace_identifier(&mut self) -> Identifier {
+        std::mem::replace(&mut self.identifier, spawn(&Options::default()).expect("another"))
     }
 
     /// Moves what has arrived into the table, and says how many records there are.
@@ -113,6 +125,77 @@ impl Supervisor {
     pub(super) fn diag(&self, client: SocketAddr, server: SocketAddr) -> Option<u64> {
         cookie_of(self.diag.as_fd(), client, server).expect("a look-up").map(|peer| peer.cookie)
     }
+}
+
+/// Lets the agent's side go on.
+pub(super) fn tell(mut link: &UnixStream) {
+    link.write_all(b"!").expect("told");
+}
+
+/// Waits for the agent's side.
+pub(super) fn heard(mut link: &UnixStream) {
+    link.read_exact(&mut [0]).expect("heard");
+}
+
+/// A folder of the host that the jail sees, and on which it may write.
+pub(super) struct HostFolder(tempfile::TempDir);
+
+impl HostFolder {
+    pub(super) fn new(name: &str) -> Self {
+        // Not in /tmp: the jail has its own.
+        Self(tempfile::Builder::new().prefix(name).tempdir_in("/var/tmp").expect("a folder"))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        self.path().join("s")
+    }
+
+    /// Lets every uid do everything there, so that only the identifier is in the way.
+    pub(super) fn open_to_all(&self) {
+        let all = || fs::Permissions::from_mode(0o777);
+        fs::set_permissions(self.path(), all()).expect("open");
+        for entry in fs::read_dir(self.path()).expect("entries") {
+            fs::set_permissions(entry.expect("an entry").path(), all()).expect("open");
+        }
+    }
+}
+
+/// `struct sockaddr_in`.
+pub(super) fn bytes_of(address: SocketAddr) -> Vec<u8> {
+    let SocketAddr::V4(address) = address else { panic!("version 4 only") };
+    let mut bytes = vec![2, 0];
+    bytes.extend(address.port().to_be_bytes());
+    bytes.extend(address.ip().octets());
+    bytes.resize(16, 0);
+    bytes
+}
+
+/// `struct sockaddr_un`, as long as it may be.
+pub(super) fn unix_bytes(path: &Path) -> Vec<u8> {
+    let mut bytes = vec![1, 0];
+    bytes.extend(path.as_os_str().as_encoded_bytes());
+    bytes.resize(bytes.len().max(110), 0);
+    bytes.resize(bytes.len().max(128), 0);
+    bytes.truncate(128);
+    bytes
+}
+
+/// Runs the program behind a descriptor in a child, and waits for it.
+pub(super) fn execute(program: i32, arguments: &[CString], last: &CStr) {
+    let child = fork(|| {
+        let pointers = arguments.iter().map(|text| text.as_ptr() as u64);
+        let list = pointers.chain([last.as_ptr() as u64, 0]).collect::<Vec<_>>();
+        let (list, nothing) = (list.as_ptr() as u64, [0u64]);
+        let nothing = nothing.as_ptr() as u64;
+        let (name, flags) = (c"".as_ptr() as u64, libc::AT_EMPTY_PATH as u64);
+        let failed = syscall(libc::SYS_execveat, [program as u64, name, list, nothing, flags, 0]);
+        panic!("{failed:?}");
+    });
+    child.join();
 }
 
 /// One case: `agent` runs under the filter in the jail, `supervisor` outside of it.

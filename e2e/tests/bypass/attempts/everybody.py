@@ -1,0 +1,3 @@
+@attempt
+def signal_everybody():
+    os.kill(-1, signal.SIGUSR1)

@@ -1,0 +1,3 @@
+@attempt
+def ring():
+    os.close(call(425, 4, ctypes.create_string_buffer(120)))

@@ -1,0 +1,7 @@
+@attempt
+def dial(host, port):
+    family, to = address(host, port)
+    with socket.socket(family, socket.SOCK_STREAM) as stream:
+        stream.settimeout(5)
+        stream.connect(to)
+        return echoed(stream)

@@ -57,6 +57,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, config: Config) -> Ex
 }
 
 fn run(cli: Cli, config: &Config) -> Result<Exit, CliError> {
+    // A gateway that this command starts outlives it: a pipe or a lock that the caller's shell left
+    // open here must not be kept open there.
+    openshell_isolation::end_descriptors_at_exec()
+        .map_err(|error| CliError::system("inherited descriptors cannot be marked", error))?;
     // A gateway serves many at once; every other verb is one conversation, and one thread starts
     // faster than several.
     let runtime = match &cli.verb {

@@ -44,11 +44,16 @@ pub async fn connect(
     if !matches!(gateway, Gateway::Local { .. }) {
         return Client::connect(gateway, workspace).await;
     }
-    let client = match Client::connect(gateway, workspace).await {
-        Ok(client) => client,
-        Err(ClientError::Unavailable(_)) => start(gateway, workspace, layout, program).await?,
-        Err(other) => return Err(other),
-    };
+    match reach(gateway, workspace).await {
+        Err(ClientError::Unavailable(_)) => start(gateway, workspace, layout, program).await,
+        reached => reached,
+    }
+}
+
+/// A connection over which a gateway of our version has answered. One that is just ending still
+/// accepts connections, but answers none.
+async fn reach(gateway: &Gateway, workspace: &WorkspaceName) -> Result<Client, ClientError> {
+    let client = Client::connect(gateway, workspace).await?;
     client.require_same_version().await?;
     Ok(client)
 }
@@ -64,16 +69,37 @@ async fn start(
     let deadline = Instant::now() + limits::START_TIMEOUT;
     private_folder(&layout.run()).map_err(failed)?;
     let lock = lock(&layout.run().join("start.lock"), deadline).await.map_err(failed)?;
-    // Somebody else may have started it while this one waited for the lock.
-    if let Ok(client) = Client::connect(gateway, workspace).await {
-        return Ok(client);
-    }
-    let (mut child, log_start) = spawn(layout, program).map_err(failed)?;
     let client = loop {
-        if let Ok(client) = Client::connect(gateway, workspace).await
-            && client.health().await.is_ok()
-        {
-            break client;
+        // Somebody else may have started it while this one waited for a lock.
+        match reach(gateway, workspace).await {
+            Err(ClientError::Unavailable(_)) => {}
+            reached => break reached?,
+        }
+        // One that is ending has given up its socket, but not its lock and its database yet.
+        if Instant::now() < deadline && is_locked(&layout.lock()) {
+            sleep(limits::START_POLL).await;
+            continue;
+        }
+        break run(gateway, workspace, layout, (program, deadline)).await?;
+    };
+    drop(lock);
+    Ok(client)
+}
+
+/// Runs the program, and waits until it answers.
+async fn run(
+    gateway: &Gateway,
+    workspace: &WorkspaceName,
+    layout: &Layout,
+    (program, deadline): (&Program, Instant),
+) -> Result<Client, ClientError> {
+    let failed =
+        |error: io::Error| ClientError::Start { message: error.to_string(), log: layout.log() };
+    let (mut child, log_start) = spawn(layout, program).map_err(failed)?;
+    loop {
+        match reach(gateway, workspace).await {
+            Err(ClientError::Unavailable(_)) => {}
+            reached => return reached,
         }
         let ended = child.try_wait().map_err(failed)?;
         if ended.is_some() || Instant::now() >= deadline {
@@ -84,9 +110,15 @@ async fn start(
             return Err(ClientError::Start { message, log: layout.log() });
         }
         sleep(limits::START_POLL).await;
-    };
-    drop(lock);
-    Ok(client)
+    }
+}
+
+/// Whether a gateway holds the lock of a running one.
+fn is_locked(path: &Path) -> bool {
+    // It opens nothing that is not there: without the file no gateway has ever run.
+    let Ok(file) = OpenOptions::new().write(true).open(path) else { return false };
+    let taken = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+    matches!(taken, Err(Errno::WOULDBLOCK))
 }
 
 /// Starts the program and tells where in the log its words begin.

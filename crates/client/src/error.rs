@@ -91,6 +91,10 @@ impl From<Status> for ClientError {
             "" => status.code().description().to_lowercase(),
             text => text.to_owned(),
         };
+        // The connection broke under the call: the status is not the gateway's, and has a cause.
+        if std::error::Error::source(&status).is_some() {
+            return Self::Unavailable(message);
+        }
         match status.code() {
             Code::NotFound => Self::NotFound(message),
             Code::AlreadyExists => Self::AlreadyExists(message),

@@ -62,6 +62,11 @@ impl Layout {
         self.run().join("gateway.sock")
     }
 
+    /// The lock that the local gateway holds while it lives.
+    pub fn lock(&self) -> PathBuf {
+        self.run().join("gateway.lock")
+    }
+
     /// The log of the local gateway.
     pub fn log(&self) -> PathBuf {
         self.state.join("gateway/gateway.log")

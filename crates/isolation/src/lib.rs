@@ -32,4 +32,5 @@ pub use jail::{Jail, build};
 pub use privileges::drop_privileges;
 pub use report::{LandlockReport, ProbeResult, Report, SeccompReport};
 pub use spec::{Access, Bind, JailSpec, LandlockMode, Origin};
+pub use sys::end_descriptors_at_exec;
 pub use view::{View, default_binds};

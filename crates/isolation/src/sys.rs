@@ -8,6 +8,7 @@ mod process;
 mod trial;
 
 pub(crate) use mount::{MountAttributes, Tree, set_attributes};
+pub use process::end_descriptors_at_exec;
 pub(crate) use process::{
     Child, Program, child_signals, clone, close_all_but, execute, fork, is_single_threaded,
     reset_signals,

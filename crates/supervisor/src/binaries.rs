@@ -1,21 +1,28 @@
 //! Which files the binary paths of a policy stand for in this jail.
 
-use std::os::fd::OwnedFd;
+use std::ffi::OsStr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use openshell_policy::{BinaryTable, Binding, Policy};
-use openshell_types::FileId;
-use rustix::fs::{Mode, OFlags, ResolveFlags, StatVfsMountFlags, fstat, fstatvfs, openat2};
+use openshell_types::{FileId, Mount};
+use rustix::fs::{
+    Mode, OFlags, ResolveFlags, StatVfsMountFlags, fstat, fstatvfs, openat2, readlink,
+};
 
 /// Resolves paths beneath the jail's root.
 #[derive(Debug)]
 pub(crate) struct Binaries {
     root: OwnedFd,
+    /// What the person mounted; everything else stands in the jail at its own path.
+    mounts: Vec<Mount>,
 }
 
 impl Binaries {
-    /// Over the jail's root, an `O_PATH` descriptor.
-    pub(crate) const fn new(root: OwnedFd) -> Self {
-        Self { root }
+    /// Over the jail's root, an `O_PATH` descriptor, and what the person mounted into it.
+    pub(crate) const fn new(root: OwnedFd, mounts: Vec<Mount>) -> Self {
+        Self { root, mounts }
     }
 
     /// What each literal path of `policy` stands for now.
@@ -37,11 +44,33 @@ impl Binaries {
         let (Ok(stat), Ok(mount)) = (fstat(&file), fstatvfs(&file)) else {
             return Binding::Missing;
         };
-        // SECURITY: J1: where the jail can write, whatever stands at the path proves nothing.
-        if !mount.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        let Ok(real) = readlink(format!("/proc/self/fd/{}", file.as_raw_fd()), Vec::new()) else {
+            return Binding::Missing;
+        };
+        let real = Path::new(OsStr::from_bytes(real.as_bytes()));
+        // SECURITY: J1: where the jail can write, whatever stands at the path proves nothing; be it
+        // by another mount of the same folder.
+        if !mount.f_flag.contains(StatVfsMountFlags::RDONLY) || self.can_be_written(real) {
             return Binding::Writable;
         }
         Binding::Files(vec![FileId { device: stat.st_dev, inode: stat.st_ino }])
+    }
+
+    /// Whether a file, known by its path in the jail, lies beneath a host folder that some mount
+    /// lets the jail write.
+    fn can_be_written(&self, real: &Path) -> bool {
+        let inner = self.mounts.iter().filter(|mount| real.starts_with(&mount.target));
+        let shown = inner.max_by_key(|mount| mount.target.components().count());
+        let on_host = match shown {
+            Some(mount) => match real.strip_prefix(&mount.target) {
+                // Joining nothing would make a folder of a file.
+                Ok(rest) if rest.as_os_str().is_empty() => mount.source.clone(),
+                Ok(rest) => mount.source.join(rest),
+                Err(_) => return true,
+            },
+            None => PathBuf::from(real),
+        };
+        self.mounts.iter().any(|mount| mount.writable && on_host.starts_with(&mount.source))
     }
 }
 
@@ -62,9 +91,32 @@ mod tests {
         std::os::unix::fs::symlink(outside.path(), world.path().join("bin/out")).expect("link");
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let root = rustix::fs::openat(CWD, world.path(), flags, Mode::empty()).expect("root");
-        let binaries = Binaries::new(root);
+        let binaries = Binaries::new(root, Vec::new());
         assert_eq!(binaries.resolve("/bin/tool"), Binding::Writable);
         assert_eq!(binaries.resolve("/bin/out"), Binding::Missing);
         assert_eq!(binaries.resolve("/bin/none"), Binding::Missing);
+    }
+
+    #[test]
+    fn j01_a_folder_that_is_mounted_twice_can_be_written_by_both_names() {
+        let mount = |source: &str, target: &str, writable| Mount {
+            source: source.into(),
+            target: target.into(),
+            writable,
+        };
+        let mounts = vec![
+            mount("/home/ada/src", "/sandbox/src", true),
+            mount("/home/ada/src/bin", "/tools", false),
+            mount("/home/ada/tool", "/one", false),
+            mount("/usr/local/lib/x", "/sandbox/x", true),
+        ];
+        let root = rustix::fs::openat(CWD, "/", OFlags::PATH, Mode::empty()).expect("root");
+        let binaries = Binaries::new(root, mounts);
+        for path in ["/tools/tool", "/sandbox/src/tool", "/usr/local/lib/x/tool"] {
+            assert!(binaries.can_be_written(Path::new(path)), "{path}");
+        }
+        for path in ["/one", "/usr/bin/curl", "/usr/local/lib/xy"] {
+            assert!(!binaries.can_be_written(Path::new(path)), "{path}");
+        }
     }
 }

@@ -68,6 +68,7 @@ async fn live(booted: Booted) -> Result<(), String> {
         Processes::start(jail.control, jail_end.clone()).map_err(text("the control socket"))?;
     let report = serde_json::to_string(&jail.report).unwrap_or_default();
     let digest = booted.policy.digest();
+    let binaries = Binaries::new(jail.root, spec.mounts.clone());
     let sandbox = Arc::new(Sandbox {
         spec,
         boot_id: booted.boot_id,
@@ -75,7 +76,7 @@ async fn live(booted: Booted) -> Result<(), String> {
         processes,
         main: Arc::new(main),
         journal: Arc::clone(&journal),
-        policies: Policies::new(booted.policy, booted.generation, Binaries::new(jail.root)),
+        policies: Policies::new(booted.policy, booted.generation, binaries),
         status: watch::Sender::new(Status::starting(report)),
         acknowledged: watch::Sender::new(0),
         connected: watch::Sender::new(false),

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use openshell_types::TerminalSize;
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::fs::{Mode, OFlags, fchmod, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -46,7 +46,13 @@ pub(crate) struct Ends {
 
 /// Makes the pipes of a command; without `with_input` its standard input is /dev/null.
 pub(crate) fn pipes(with_input: bool) -> io::Result<(Stdio, Ends)> {
-    let make = || pipe_with(PipeFlags::CLOEXEC);
+    let make = || {
+        let pipe = pipe_with(PipeFlags::CLOEXEC)?;
+        // Programs open their streams by name as well (`> /dev/stderr`), which asks for the right
+        // to. Where root started the sandbox, the agent's uid is not ours.
+        fchmod(&pipe.0, Mode::from_raw_mode(0o666))?;
+        io::Result::Ok(pipe)
+    };
     let (out_ours, out_theirs) = make()?;
     let (err_ours, err_theirs) = make()?;
     let (in_theirs, stdin) = if with_input {

@@ -36,7 +36,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ),
     ("testkit", &["types"]),
     ("e2e", &["audit", "testkit"]),
-    ("xtask", &[]),
+    ("xtask", &["types", "policy"]),
 ];
 
 /// Crates that are pure: what they must not use, so that they stay without I/O and without tasks.

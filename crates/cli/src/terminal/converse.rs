@@ -23,6 +23,9 @@ const HOLD: Duration = Duration::from_millis(400);
 /// How long a signal may wait behind input that the command does not read.
 const SIGNAL_WAIT: Duration = Duration::from_millis(200);
 
+/// SIGHUP's number.
+const HANG_UP: u8 = 1;
+
 /// A person who interrupts this often wants to leave, whatever the command does.
 const INTERRUPTS_TO_LEAVE: u32 = 3;
 
@@ -87,7 +90,7 @@ pub(crate) async fn converse(
         false => None,
     };
     if !stdin_held {
-        note("another program holds the input of this command; this one only watches");
+        note("this one only watches: the command takes no input, or another program holds it");
     }
     // The size may have changed between the request and now.
     if let Some(size) = size(config).filter(|_| tty) {
@@ -101,7 +104,7 @@ pub(crate) async fn converse(
     let forward = conversation.is_main() && raw.is_none();
     let ending = tokio::select! {
         exit = receive(&mut output, config) => exit.map(Ending::Exit),
-        () = send(&sender, &mut stdin, keys) => Ok(Ending::Keys),
+        left = send(&sender, &mut stdin, keys, raw.is_some()) => Ok(left),
         number = heed(&mut signals, &sender, forward, tty.then_some(config)) => {
             Ok(Ending::Signal(number))
         }
@@ -186,7 +189,12 @@ fn nothing() -> CliError {
 }
 
 /// Moves input there. Returns only when the person leaves.
-async fn send(sender: &Sender, stdin: &mut Option<Stdin>, mut keys: Option<DetachKeys>) {
+async fn send(
+    sender: &Sender,
+    stdin: &mut Option<Stdin>,
+    mut keys: Option<DetachKeys>,
+    is_raw: bool,
+) -> Ending {
     while let Some(input) = stdin {
         let holding = keys.as_ref().is_some_and(DetachKeys::is_holding);
         let chunk = tokio::select! {
@@ -199,6 +207,10 @@ async fn send(sender: &Sender, stdin: &mut Option<Stdin>, mut keys: Option<Detac
             }
         };
         let Some(chunk) = chunk else {
+            // A terminal in raw mode has no end of input but its own: its window was closed.
+            if is_raw {
+                return Ending::Signal(HANG_UP);
+            }
             sender.send(Input::HalfClose).await;
             break;
         };
@@ -214,7 +226,7 @@ async fn send(sender: &Sender, stdin: &mut Option<Stdin>, mut keys: Option<Detac
             sender.send(Input::Stdin(bytes)).await;
         }
         if leave {
-            return;
+            return Ending::Keys;
         }
     }
     std::future::pending().await
@@ -227,7 +239,6 @@ async fn heed(
     forward: bool,
     terminal: Option<&Config>,
 ) -> u8 {
-    const HANG_UP: u8 = 1;
     let mut interrupts: u32 = 0;
     loop {
         let input = match signals.next().await {

@@ -14,6 +14,7 @@
 //! of one user, and a descriptor that is passed on keeps its creator's identity.
 
 mod digests;
+mod family;
 mod filter;
 mod process;
 mod record;

@@ -8,11 +8,11 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readli
 use rustix::io::read;
 
 use super::digests::Digests;
-use super::record::{Exe, MAX_ANCESTORS, MAX_ARGUMENT, MAX_ARGUMENTS, MAX_PATH};
+use super::record::{Exe, MAX_ARGUMENT, MAX_ARGUMENTS, MAX_PATH};
 
 /// Most bytes of `status` and `cmdline` that are looked at.
 const MAX_TEXT: usize = 8 * 1024;
-/// Beyond this many digits a path was not made by us.
+/// To name a file, and not to read it.
 const PATH_ONLY: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// A process or thread, pinned: when it ends its files read as errors, and never as another's.
@@ -49,6 +49,11 @@ impl Process {
     pub(super) fn open(id: i32) -> io::Result<Self> {
         let flags = PATH_ONLY | OFlags::DIRECTORY;
         Ok(Self(openat(CWD, format!("/proc/{id}"), flags, Mode::empty())?))
+    }
+
+    /// Whether it has not ended.
+    pub(super) fn is_alive(&self) -> bool {
+        readlinkat(&self.0, "exe", Vec::with_capacity(256)).is_ok()
     }
 
     pub(super) fn status(&self) -> io::Result<Status> {
@@ -98,25 +103,6 @@ impl Process {
         text.truncate(filled);
         Ok(text)
     }
-}
-
-/// The executables of the ancestors of a process with `status`, the parent first, up to the jail's
-/// init and without it.
-pub(super) fn ancestors(status: &Status, lookup: &Lookup<'_>) -> Vec<Exe> {
-    let mut found = Vec::new();
-    let mut parent = status.parent;
-    while found.len() < MAX_ANCESTORS && parent > 1 {
-        let Ok(process) = Process::open(parent) else { break };
-        let Ok(own) = process.status() else { break };
-        let is_init = own.within.last() == Some(&1);
-        if is_init || own.within.len() < status.within.len() {
-            break;
-        }
-        let Ok(exe) = process.exe(lookup) else { break };
-        found.push(exe);
-        parent = own.parent;
-    }
-    found
 }
 
 impl Status {

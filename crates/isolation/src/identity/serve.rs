@@ -8,7 +8,7 @@ use std::thread;
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
 use rustix::process::{
-    DumpableBehavior, Pid, Resource, Rlimit, Signal, getppid, set_dumpable_behavior,
+    DumpableBehavior, Pid, Resource, Rlimit, Signal, getppid, getrlimit, set_dumpable_behavior,
     set_parent_process_death_signal, setrlimit,
 };
 use rustix::thread::{
@@ -18,6 +18,7 @@ use rustix::thread::{
 };
 
 use super::digests::{Digests, Waiting};
+use super::family::Family;
 use super::filter::CALLS;
 use super::spawn::{Answer, Ids, MAX_CONTROL, Options, Paths};
 use super::sys::{self, Interrupter};
@@ -65,7 +66,8 @@ fn serve(control: &OwnedFd, records: OwnedFd, options: &Options, parent: Pid) ->
 
     let Some((paths, [listener, root])) = take_jail(control)? else { return Ok(()) };
     let names = Names::new(root, &paths.private, &paths.allowed_sockets)?;
-    place.set(Desk { listener, names, records, digests, busy: Mutex::default() });
+    let (family, busy) = (Family::default(), Mutex::default());
+    place.set(Desk { listener, names, records, digests, family, busy });
     say(control, &Ok(()))?;
     // Nothing more is said on this socket: what comes is its end.
     let mut nothing = [0; 1];
@@ -93,8 +95,10 @@ fn give_up_privileges(ids: Option<Ids>) -> io::Result<()> {
     Ok(set_no_new_privs(true)?)
 }
 
-/// No core file, no debugger, no file of any length written.
+/// No core file, no debugger, no file of any length written; as many descriptors as there may be.
 fn limit() -> io::Result<()> {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     setrlimit(Resource::Core, none)?;
     setrlimit(Resource::Fsize, none)?;

@@ -92,7 +92,7 @@ fn a_thousand_connections() {
                     let _closed = stream.read(&mut [0]);
                 }
                 times.sort_unstable();
-                println!("connect p50 {:?} p99 {:?}", times[500], times[990]);
+                println!("connect p10 {:?} p50 {:?} p99 {:?}", times[100], times[500], times[990]);
             },
             |supervisor, _| {
                 let mut spent = Duration::ZERO;

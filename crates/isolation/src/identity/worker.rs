@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -11,7 +11,8 @@ use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, send};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use super::digests::Digests;
-use super::process::{Lookup, Process, Status, ancestors};
+use super::family::Family;
+use super::process::{Lookup, Process};
 use super::record::Record;
 use super::sock_diag::TcpState;
 use super::sys::{self, Interrupter, Notification};
@@ -32,7 +33,8 @@ pub(super) struct Desk {
     pub(super) listener: OwnedFd,
     pub(super) names: Names,
     pub(super) records: OwnedFd,
-    pub(super) digests: std::sync::Arc<Digests>,
+    pub(super) digests: Arc<Digests>,
+    pub(super) family: Family,
     /// Cookies of TCP sockets that are being connected right now.
     pub(super) busy: Mutex<Vec<u64>>,
 }
@@ -74,9 +76,7 @@ impl Desk {
 
     fn connect(&self, call: &Notification, timer: &Interrupter) -> Result<(), Stop> {
         let [descriptor, pointer, length, ..] = call.args;
-        let process = Process::open(call.thread)?;
-        let status = process.status()?;
-        let socket = copy_socket(call.thread, &status, low_half(descriptor))?;
+        let socket = copy_socket(call.thread, low_half(descriptor))?;
         let domain = socket_domain(&socket)?;
         let kind = socket_type(&socket)?;
         let address = copy_address(call.thread, pointer, low_half(length))?;
@@ -86,6 +86,9 @@ impl Desk {
         match (domain, kind) {
             (AddressFamily::UNIX, SocketType::STREAM | SocketType::SEQPACKET) => {
                 let (address, _place) = if family(&address) == Some(AddressFamily::UNIX) {
+                    let process = Process::open(call.thread)?;
+                    let status = process.status()?;
+                    self.still_waiting(call)?;
                     self.names.translate(&address, (&process, &status)).map_err(Stop::Errno)?
                 } else {
                     (address, None)
@@ -98,7 +101,7 @@ impl Desk {
             (AddressFamily::INET | AddressFamily::INET6, SocketType::STREAM)
                 if socket_protocol(&socket)? == Some(ipproto::TCP) =>
             {
-                self.dial_tcp(call, (&process, &status), &socket, (&address, timer))
+                self.dial_tcp(call, &socket, &address, timer)
             }
             // SECURITY: a Unix datagram socket that came in from outside, or netlink, where we
             // have rights in the jail's network that the caller does not have.
@@ -110,9 +113,9 @@ impl Desk {
     fn dial_tcp(
         &self,
         call: &Notification,
-        caller: (&Process, &Status),
         socket: &OwnedFd,
-        (address, timer): (&[u8], &Interrupter),
+        address: &[u8],
+        timer: &Interrupter,
     ) -> Result<(), Stop> {
         let opens = matches!(family(address), Some(AddressFamily::INET | AddressFamily::INET6));
         let cookie = socket_cookie(socket)?;
@@ -121,24 +124,20 @@ impl Desk {
         let _busy = Busy::begin(&self.busy, cookie).ok_or(Stop::Errno(libc::EALREADY))?;
         // A call on a socket that is connected or connecting only asks how that went.
         if opens && TcpState::of(socket.as_fd())? == TcpState::CLOSE {
-            self.tell(call, caller, cookie)?;
+            self.tell(call, cookie)?;
         }
         self.dial(call, socket, address, timer)
     }
 
-    fn tell(
-        &self,
-        call: &Notification,
-        (process, status): (&Process, &Status),
-        cookie: u64,
-    ) -> Result<(), Stop> {
+    fn tell(&self, call: &Notification, cookie: u64) -> Result<(), Stop> {
         let lookup = Lookup { root: self.names.root(), digests: &self.digests };
+        let (caller, exe) = self.family.find(call.thread, &lookup)?;
         let record = Record {
             cookie,
-            pid: status.within.last().copied().unwrap_or(0),
-            exe: process.exe(&lookup)?,
-            argv: process.argv()?,
-            ancestors: ancestors(status, &lookup),
+            pid: caller.status.within.last().copied().unwrap_or(0),
+            exe,
+            argv: caller.process.argv()?,
+            ancestors: caller.ancestors(&lookup),
         };
         // SECURITY: after the exe was read: a process that was replaced meanwhile is not waiting.
         self.still_waiting(call)?;
@@ -231,12 +230,14 @@ impl Drop for Armed<'_> {
 }
 
 /// The caller's socket, as a descriptor of ours.
-fn copy_socket(thread: i32, status: &Status, descriptor: i32) -> Result<OwnedFd, Stop> {
+fn copy_socket(thread: i32, descriptor: i32) -> Result<OwnedFd, Stop> {
     let open =
         |id: i32, flags| pidfd_open(Pid::from_raw(id).ok_or(rustix::io::Errno::SRCH)?, flags);
     let pidfd = match open(thread, THREAD) {
         // Before 6.9 only a whole process can be opened; its threads share their descriptors.
-        Err(rustix::io::Errno::INVAL) => open(status.process, PidfdFlags::empty()),
+        Err(rustix::io::Errno::INVAL) => {
+            open(Process::open(thread)?.status()?.process, PidfdFlags::empty())
+        }
         other => other,
     }?;
     Ok(pidfd_getfd(pidfd, descriptor, PidfdGetfdFlags::empty())?)

@@ -319,3 +319,37 @@ fn k25_the_copy_is_connected_and_not_what_took_its_number() {
         |supervisor, _| assert!(supervisor.accept().1.is_some()),
     );
 }
+
+#[test]
+fn many_generations_and_many_processes_stay_bounded() {
+    case(
+        Who::User,
+        |agent| {
+            fn generation(server: SocketAddr, left: usize) {
+                let _stream = TcpStream::connect(server).expect("connected");
+                if left > 0 {
+                    let child = crate::testing::fork(move || generation(server, left - 1));
+                    child.join();
+                }
+            }
+            generation(agent.server, 40);
+            for _ in 0..300 {
+                let server = agent.server;
+                crate::testing::fork(move || drop(TcpStream::connect(server))).join();
+            }
+            assert!(agent.shell(BASH, &agent.dial()));
+        },
+        |supervisor, _| {
+            let mut longest = 0;
+            for _ in 0..342 {
+                let record = supervisor.accept().1;
+                longest = longest.max(record.map_or(0, |record| record.ancestors.len()));
+            }
+            assert_eq!(longest, 16);
+            let descriptors = format!("/proc/{}/fd", supervisor.identifier.pid());
+            let open = std::fs::read_dir(descriptors).map(|entries| entries.count());
+            // As root the identifier is another uid's process, and cannot be looked into.
+            assert!(open.is_err() || open.is_ok_and(|open| open < 400));
+        },
+    );
+}

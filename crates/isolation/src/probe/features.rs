@@ -30,8 +30,9 @@ fn why_no_user_namespaces() -> String {
         fs::read_to_string(Path::new("/proc/sys").join(name)).map(|text| text.trim().to_owned())
     };
     if setting("kernel/apparmor_restrict_unprivileged_userns").is_ok_and(|value| value == "1") {
-        return "AppArmor restricts them on this machine: load OpenShell's AppArmor profile with \
-                apparmor_parser, or `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`"
+        return "AppArmor restricts them on this machine: \
+                `openshell doctor --apparmor-profile | sudo tee /etc/apparmor.d/openshell`, then \
+                `sudo apparmor_parser --replace /etc/apparmor.d/openshell`"
             .to_owned();
     }
     if setting("user/max_user_namespaces").is_ok_and(|value| value == "0") {

@@ -1,5 +1,9 @@
 //! `openshell doctor`: whether this machine can run sandboxes, and what to do if not.
 
+mod apparmor;
+
+use std::env;
+
 use openshell_driver_native::supervisor_beside_executable;
 use openshell_isolation::probe::{self, Check, Status};
 
@@ -19,20 +23,40 @@ missing.
 
 Examples:
   openshell doctor
-  openshell doctor -o json"
+  openshell doctor -o json
+  openshell doctor --apparmor-profile | sudo tee /etc/apparmor.d/openshell
+  sudo apparmor_parser --replace /etc/apparmor.d/openshell"
 )]
 pub(crate) struct Args {
+    /// Print the AppArmor profile that lets the installed programs make user namespaces
+    #[arg(long, conflicts_with = "output")]
+    apparmor_profile: bool,
     #[command(flatten)]
     format: FormatArgs,
 }
 
 pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliError> {
+    if args.apparmor_profile {
+        output::print(&apparmor_profile()?)?;
+        return Ok(Exit::OK);
+    }
     let mut checks = vec![programs()];
     checks.extend(probe::all());
     let style = Style::of_output(context.config);
     output::show(args.format.output, &checks, |checks| table(checks, style))?;
     let missing = checks.iter().any(|check| check.status == Status::Fail);
     Ok(if missing { Exit::FAILED } else { Exit::OK })
+}
+
+fn apparmor_profile() -> Result<String, CliError> {
+    let own = env::current_exe()
+        .map_err(|error| CliError::system("this program's own path is not known", error))?;
+    let supervisor = supervisor_beside_executable()
+        .map_err(|error| CliError::new(Exit::FAILED, error.to_string()))?;
+    apparmor::profile([&own, &supervisor]).ok_or_else(|| {
+        CliError::new(Exit::FAILED, "the programs lie at a path that a profile cannot name")
+            .help("install them in a folder without special characters in its name")
+    })
 }
 
 fn programs() -> Check {

@@ -1,5 +1,6 @@
 //! Tasks of this repository, run as `cargo xtask TASK`.
 
+mod bench;
 mod checks;
 mod ci;
 mod install;
@@ -27,6 +28,8 @@ enum Task {
     Test(test::Options),
     /// Check layers, sizes, unsafe code, format, lints and licences.
     Ci(ci::Options),
+    /// Measure the product beside what it is compared with.
+    Bench(bench::Options),
     /// Take one protection at a time out of a copy and expect a test to notice.
     Mutants(mutants::Options),
 }
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Task::Install(options) => install::install(&options),
         Task::Test(options) => test::test(&options),
         Task::Ci(options) => ci::ci(&options),
+        Task::Bench(options) => bench::bench(&options),
         Task::Mutants(options) => mutants::mutants(&options),
     };
     match done {

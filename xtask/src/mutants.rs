@@ -67,6 +67,12 @@ enum Fate {
     Broken(String),
 }
 
+/// Seconds that a test may take.
+const PATIENCE: &str = "100";
+
+const SUPERVISOR: &str = "openshell-supervisor";
+const PROGRAMS: [&str; 2] = ["openshell-cli", SUPERVISOR];
+
 /// Tries every mutant of the table.
 pub fn mutants(options: &Options) -> Outcome {
     let wanted = |mutant: &&Mutant| {
@@ -86,7 +92,7 @@ pub fn mutants(options: &Options) -> Outcome {
     // A test that is red anyway shows nothing.
     for test in chosen.iter().map(|mutant| mutant.test).collect::<BTreeSet<_>>() {
         println!("green   {test}");
-        let run = copy.run(test)?;
+        let run = copy.run(test, &PROGRAMS)?;
         if !run.status.success() {
             return Err(format!("{test} fails without any mutant:\n{}", said(&run)));
         }
@@ -144,7 +150,24 @@ impl Copy {
         for file in &files {
             copy.take(file).map_err(|error| format!("cannot copy {file}: {error}"))?;
         }
+        copy.forget_others(&copy.tree, &files)
+            .map_err(|error| format!("cannot clean {}: {error}", copy.tree.display()))?;
         Ok(copy)
+    }
+
+    /// Removes what an earlier copy had and the repository has no more.
+    fn forget_others(&self, folder: &Path, files: &BTreeSet<&str>) -> std::io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let path = entry.path();
+            let name = path.strip_prefix(&self.tree).ok().and_then(Path::to_str);
+            if entry.file_type()?.is_dir() {
+                self.forget_others(&path, files)?;
+            } else if name.is_none_or(|name| !files.contains(name)) {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Files that are as they were keep their time, so that cargo builds little.
@@ -174,7 +197,7 @@ impl Copy {
             originals.push((path.clone(), text));
             fs::write(&path, changed).map_err(|error| error.to_string())?;
         }
-        let run = self.run(mutant.test);
+        let run = self.run(mutant.test, mutant.programs());
         // The last edit of a file is undone first.
         for (path, text) in originals.into_iter().rev() {
             fs::write(path, text).map_err(|error| error.to_string())?;
@@ -187,19 +210,23 @@ impl Copy {
         })
     }
 
-    /// Builds what a test needs: one that cannot be built has noticed nothing.
-    fn build(&self, test: Test) -> Outcome {
+    /// Builds what a test needs and the `programs` that changed: what cannot be built has noticed
+    /// nothing.
+    fn build(&self, test: Test, programs: &[&str]) -> Outcome {
         if let Test::Programs(..) = test {
-            let programs = ["--package", "openshell-cli", "--package", "openshell-supervisor"];
-            output(self.cargo("build").args(programs))?;
+            let packages = programs.iter().flat_map(|program| ["--package", program]);
+            output(self.cargo("build").args(packages))?;
         }
         // Captured, for a mutant leaves code behind that nobody uses, and warnings about it.
         output(self.cargo("test").args(test.selection()).arg("--no-run")).map(drop)
     }
 
-    fn run(&self, test: Test) -> Outcome<Output> {
-        self.build(test)?;
-        let mut run = self.cargo("test");
+    fn run(&self, test: Test, programs: &[&str]) -> Outcome<Output> {
+        self.build(test, programs)?;
+        // A program that waits for ever is as red as one that fails.
+        let mut run = command("timeout");
+        run.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.target);
+        run.args(["--kill-after=5", PATIENCE]).arg(cargo().get_program()).args(["test", "--quiet"]);
         run.args(test.selection()).args(["--", test.filter()]).env("RUST_BACKTRACE", "0");
         run.stdin(Stdio::null()).output().map_err(|error| format!("cannot run {test}: {error}"))
     }
@@ -208,6 +235,20 @@ impl Copy {
         let mut cargo = cargo();
         cargo.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.target).args([verb, "--quiet"]);
         cargo
+    }
+}
+
+impl Mutant {
+    /// The programs that a change reaches. The crates below the supervisor protect there; in
+    /// `openshell` they only look.
+    fn programs(&self) -> &'static [&'static str] {
+        const BELOW: [&str; 6] =
+            ["isolation/", "egress/", "policy/", "codec/", "audit/", "supervisor/"];
+        let is_below = |edit: &Edit| {
+            let path = edit.file.strip_prefix("crates/");
+            path.is_some_and(|path| BELOW.iter().any(|name| path.starts_with(name)))
+        };
+        if self.edits.iter().all(is_below) { &[SUPERVISOR] } else { &PROGRAMS }
     }
 }
 
@@ -253,5 +294,23 @@ mod tests {
         check(&root(), &all).unwrap();
         let names: BTreeSet<&str> = MUTANTS.iter().map(|mutant| mutant.name).collect();
         assert_eq!(names.len(), MUTANTS.len());
+    }
+
+    #[test]
+    fn every_test_that_the_security_page_names_is_there() {
+        let page = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+        let rows = page.lines().filter(|line| line.starts_with("| "));
+        let named = rows.flat_map(|row| row.split('`')).filter_map(|word| word.split_once("::"));
+        let mut count = 0;
+        for (file, test) in named {
+            let text = fs::read_to_string(root().join(file)).unwrap_or_default();
+            let function = format!("fn {test}(");
+            assert!(
+                text.contains(&function) || text.contains(&format!("\"{test}\"")),
+                "{file}::{test}"
+            );
+            count += 1;
+        }
+        assert!(count > 100, "{count}");
     }
 }

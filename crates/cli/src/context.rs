@@ -91,14 +91,33 @@ impl<'a> Context<'a> {
     }
 
     /// Remembers a sandbox as the one used last. It is a convenience: a failure is not told.
-    pub fn remember(&self, name: &str) {
-        let Ok(path) = self.last_sandbox_file() else { return };
+    /// Returns the one that was remembered before.
+    pub fn remember(&self, name: &str) -> Option<String> {
+        let path = self.last_sandbox_file().ok()?;
+        let earlier = fs::read_to_string(&path).ok();
         if let Some(folder) = path.parent() {
             let _ = fs::create_dir_all(folder);
         }
         // Written aside and renamed, so that two programs at once leave one whole name.
         let aside = path.with_extension(format!("{}.new", std::process::id()));
         let _ = fs::write(&aside, format!("{name}\n")).and_then(|()| fs::rename(&aside, &path));
+        Some(earlier?.trim().to_owned())
+    }
+
+    /// Takes back [`Self::remember`] of a sandbox that turned out not to be there.
+    pub fn take_back(&self, name: &str, earlier: Option<String>) {
+        self.forget(name);
+        if let Some(earlier) = earlier.filter(|earlier| earlier != name) {
+            self.remember(&earlier);
+        }
+    }
+
+    /// Forgets a sandbox that is not there, if it is the one that is remembered.
+    pub fn forget(&self, name: &str) {
+        let Ok(path) = self.last_sandbox_file() else { return };
+        if fs::read_to_string(&path).is_ok_and(|text| text.trim() == name) {
+            let _ = fs::remove_file(&path);
+        }
     }
 
     fn last_sandbox_file(&self) -> Result<PathBuf, CliError> {

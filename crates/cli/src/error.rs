@@ -19,6 +19,8 @@ pub(crate) struct CliError {
     exit: Exit,
     /// Findings in a policy, rendered.
     findings: Option<Box<Findings>>,
+    /// The command that it is about never ran.
+    never_ran: bool,
 }
 
 /// Findings in a policy, with what is needed to show them.
@@ -32,7 +34,7 @@ struct Findings {
 impl CliError {
     /// A failure of its own kind.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, exit, findings: None }
+        Self { message: message.into(), help: None, exit, findings: None, never_ran: false }
     }
 
     /// The command line or a file is wrong.
@@ -53,6 +55,17 @@ impl CliError {
     /// Whether it is that.
     pub fn is_broken_pipe(&self) -> bool {
         self.exit == Exit::BROKEN_PIPE
+    }
+
+    /// The command that it is about never ran.
+    pub fn before_start(mut self) -> Self {
+        self.never_ran = true;
+        self
+    }
+
+    /// Whether the command that it is about never ran.
+    pub const fn is_before_start(&self) -> bool {
+        self.never_ran
     }
 
     /// The next step.

@@ -1,6 +1,6 @@
 //! `openshell status`: whether the gateway can be reached, and whether it knows us.
 
-use openshell_client::{Client, ClientError};
+use openshell_client::{Client, ClientError, Gateway};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -59,6 +59,9 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliEr
                 }
                 Err(_) => "Unverified",
             };
+        }
+        Err(error) if matches!(gateway, Gateway::Local { .. }) => {
+            status.detail = Some(format!("{error}; the next command that needs it starts it"));
         }
         Err(error) => status.detail = Some(error),
     }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use openshell_driver::DriverError;
@@ -46,8 +47,8 @@ impl Blocks {
         Self { file, etc: PathBuf::from("/etc") }
     }
 
-    /// The block of `id`: the one it has, or a free one.
-    pub(crate) fn allocate(&self, id: &SandboxId) -> Result<Identity, DriverError> {
+    /// The block of `id`: the one it has, or a free one. It is the sandbox's once it is on disk.
+    pub(crate) fn allocate(&self, id: &SandboxId) -> Result<(Identity, Unwritten), DriverError> {
         self.change(|table| {
             if let Some((&start, _)) = table.blocks.iter().find(|(_, owner)| *owner == id) {
                 return Ok(Identity::Block { start });
@@ -74,17 +75,18 @@ impl Blocks {
         if !self.file.exists() {
             return Ok(());
         }
-        self.change(|table| {
+        let ((), unwritten) = self.change(|table| {
             table.blocks.retain(|_, owner| owner != id);
             Ok(())
-        })
+        })?;
+        unwritten.write()
     }
 
-    /// Reads the table under its lock, lets `edit` change it, and writes it back.
+    /// Reads the table under its lock and lets `edit` change it.
     fn change<T>(
         &self,
         edit: impl FnOnce(&mut Table) -> Result<T, DriverError>,
-    ) -> Result<T, DriverError> {
+    ) -> Result<(T, Unwritten), DriverError> {
         let folder = self.file.parent().unwrap_or(Path::new("/"));
         make_private_folder(folder)?;
         let lock_path = self.file.with_extension("lock");
@@ -100,8 +102,7 @@ impl Blocks {
 
         let mut table = self.read()?;
         let result = edit(&mut table)?;
-        self.write(&table)?;
-        Ok(result)
+        Ok((result, Unwritten { table, file: self.file.clone(), _lock: lock }))
     }
 
     fn read(&self) -> Result<Table, DriverError> {
@@ -121,16 +122,6 @@ impl Blocks {
                 self.file.display()
             ))),
         }
-    }
-
-    fn write(&self, table: &Table) -> Result<(), DriverError> {
-        let context = || format!("writing {}", self.file.display());
-        let text =
-            serde_json::to_vec(table).map_err(|e| io_error(context())(io::Error::other(e)))?;
-        let fresh = self.file.with_extension("new");
-        fs::write(&fresh, text).map_err(io_error(context()))?;
-        fs::File::open(&fresh).and_then(|file| file.sync_all()).map_err(io_error(context()))?;
-        fs::rename(&fresh, &self.file).map_err(io_error(context()))
     }
 
     /// Id ranges that accounts and sub-id grants of this host use.
@@ -161,6 +152,27 @@ impl Blocks {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
             Err(error) => Err(io_error(format!("reading {}", path.display()))(error)),
         }
+    }
+}
+
+/// A changed table. Its lock is held until it is written or dropped.
+#[must_use]
+pub(crate) struct Unwritten {
+    table: Table,
+    file: PathBuf,
+    _lock: OwnedFd,
+}
+
+impl Unwritten {
+    /// Puts the table on the disk, which takes as long as the disk does.
+    pub(crate) fn write(self) -> Result<(), DriverError> {
+        let context = || format!("writing {}", self.file.display());
+        let text = serde_json::to_vec(&self.table)
+            .map_err(|e| io_error(context())(io::Error::other(e)))?;
+        let fresh = self.file.with_extension("new");
+        fs::write(&fresh, text).map_err(io_error(context()))?;
+        fs::File::open(&fresh).and_then(|file| file.sync_all()).map_err(io_error(context()))?;
+        fs::rename(&fresh, &self.file).map_err(io_error(context()))
     }
 }
 
@@ -207,16 +219,22 @@ mod tests {
         (folder, blocks)
     }
 
+    fn allocate(blocks: &Blocks, id: &SandboxId) -> Identity {
+        let (identity, unwritten) = blocks.allocate(id).expect("block");
+        unwritten.write().expect("written");
+        identity
+    }
+
     #[test]
     fn every_sandbox_keeps_its_own_block_until_it_is_released() {
         let (_folder, blocks) = world(&[]);
-        let first = blocks.allocate(&id('1')).expect("block");
-        let second = blocks.allocate(&id('2')).expect("block");
+        let first = allocate(&blocks, &id('1'));
+        let second = allocate(&blocks, &id('2'));
         assert_eq!(first, Identity::Block { start: FIRST });
         assert_eq!(second, Identity::Block { start: FIRST + Identity::BLOCK });
-        assert_eq!(blocks.allocate(&id('1')).expect("block"), first);
+        assert_eq!(allocate(&blocks, &id('1')), first);
         blocks.release(&id('1')).expect("release");
-        assert_eq!(blocks.allocate(&id('3')).expect("block"), first);
+        assert_eq!(allocate(&blocks, &id('3')), first);
     }
 
     #[test]
@@ -227,7 +245,7 @@ mod tests {
         ]);
         // The account lies in the first block, the sub-ids touch the second and the third.
         assert_eq!(
-            blocks.allocate(&id('1')).expect("block"),
+            allocate(&blocks, &id('1')),
             Identity::Block { start: FIRST + 2 * Identity::BLOCK }
         );
     }

@@ -2,7 +2,8 @@
 //!
 //! The folder and the three files are the gateway's own user's; a jail reaches `home/` only.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -84,6 +85,21 @@ pub(crate) fn open_log(folder: BorrowedFd<'_>) -> Result<OwnedFd, DriverError> {
         ftruncate(&log, 0).map_err(io_error(context()))?;
     }
     Ok(log)
+}
+
+/// The last line that a supervisor wrote to its log.
+pub(crate) fn last_words(folder: BorrowedFd<'_>) -> Result<String, DriverError> {
+    const ENOUGH: u64 = 4096;
+    let mut log = File::from(open_log(folder)?);
+    let mut end = Vec::new();
+    let read = log
+        .metadata()
+        .and_then(|meta| log.seek(SeekFrom::Start(meta.len().saturating_sub(ENOUGH))))
+        .and_then(|_| (&log).take(ENOUGH).read_to_end(&mut end));
+    read.map_err(io_error("reading supervisor.log"))?;
+    let text = String::from_utf8_lossy(&end);
+    let last = text.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    Ok(last.unwrap_or("it said nothing").to_owned())
 }
 
 fn open_folder<Fd: AsFd>(parent: Fd, name: &Path) -> Result<OwnedFd, Errno> {

@@ -1,5 +1,6 @@
 //! Starting one supervisor process.
 
+use std::env;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use openshell_driver::DriverError;
-use openshell_driver::launch::{LAUNCHED, LONGEST_LAUNCH, Launch};
+use openshell_driver::launch::{CONFIG, LAUNCHED, LONGEST_LAUNCH, Launch};
 use rustix::io::IoSlice;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::io::AsyncReadExt;
@@ -40,6 +41,8 @@ pub(crate) async fn start(start: Start<'_>) -> Result<Option<u32>, DriverError> 
     // gateway's group does not reach it. Descriptors of ours are all close-on-exec.
     let mut child = Command::new(start.binary)
         .env_clear()
+        // Where our configuration lies: no policy may show it. The jail's environment is another.
+        .envs(env::var_os(CONFIG).map(|folder| (CONFIG, folder)))
         .current_dir(start.folder)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::from(start.log))

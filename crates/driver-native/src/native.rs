@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use openshell_driver::launch::{Launch, Upstream, file};
+use openshell_driver::launch::{Launch, Upstream};
 use openshell_driver::{Driver, DriverError, Observed, Placement};
 use openshell_types::{Identity, SandboxId};
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -17,9 +17,9 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::blocks::Blocks;
+use crate::blocks::{Blocks, Unwritten};
 use crate::error::io_error;
-use crate::folder::{Folders, open_log};
+use crate::folder::{Folders, last_words, open_log};
 use crate::launch::{Start, start};
 use crate::lock::{holder, holder_pidfd};
 use crate::remove::remove_tree;
@@ -74,12 +74,13 @@ impl Native {
     }
 
     /// Which host ids stand behind the jail of `id`.
-    fn identity(&self, id: &SandboxId) -> Result<Identity, DriverError> {
+    fn identity(&self, id: &SandboxId) -> Result<(Identity, Option<Unwritten>), DriverError> {
         if geteuid().is_root() {
             // SECURITY: K20: host uid 0 is never mapped into a jail, not even without capability.
-            return self.blocks.allocate(id);
+            let (identity, unwritten) = self.blocks.allocate(id)?;
+            return Ok((identity, Some(unwritten)));
         }
-        Ok(Identity::Caller { uid: geteuid().as_raw(), gid: getegid().as_raw() })
+        Ok((Identity::Caller { uid: geteuid().as_raw(), gid: getegid().as_raw() }, None))
     }
 
     fn observe_now(&self, id: &SandboxId) -> Result<Observed, DriverError> {
@@ -113,7 +114,10 @@ impl Driver for Native {
         if placement.spec.command.is_empty() {
             return Err(DriverError::Spec("a sandbox needs a command to run".into()));
         }
-        let identity = self.identity(id)?;
+        let (identity, unwritten) = self.identity(id)?;
+        // The disk takes longer than a start. The table's lock is held meanwhile, so that no other
+        // sandbox gets the block, and nothing is told of this one before the disk has it.
+        let written = spawn_blocking(move || unwritten.map_or(Ok(()), Unwritten::write));
         let folder = self.folders.prepare(placement, identity, &self.config.upstream)?;
         let session_dir = self.session_dir()?;
         let started = start(Start {
@@ -124,14 +128,22 @@ impl Driver for Native {
             launch: Launch { token: placement.token.clone(), generation: placement.generation },
         })
         .await?;
+        let written = written
+            .await
+            .unwrap_or_else(|error| Err(DriverError::Host(format!("writing failed: {error}"))));
+        if let Err(error) = written {
+            // SECURITY: K20: ids that are on no record would be given to the next sandbox as well.
+            self.stop(id).await?;
+            return Err(error);
+        }
         match started {
             Some(pid) => Ok(Observed::Running { pid: Some(pid) }),
             // It ended: because another one holds the lock, or because it could not start.
             None => match observed(folder.as_fd())? {
                 running @ Observed::Running { .. } => Ok(running),
                 Observed::Absent => Err(DriverError::Host(format!(
-                    "the supervisor ended at once; `{}` says why",
-                    self.folders.path(id).join(file::SUPERVISOR_LOG).display()
+                    "the supervisor ended at once: {}",
+                    last_words(folder.as_fd())?
                 ))),
             },
         }

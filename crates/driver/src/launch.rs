@@ -34,6 +34,9 @@ pub mod file {
     pub const SESSION_SOCKET: &str = "session.sock";
 }
 
+/// The one variable of a supervisor's environment, when the gateway has it.
+pub const CONFIG: &str = "XDG_CONFIG_HOME";
+
 /// The byte that a supervisor answers once it holds its lock.
 pub const LAUNCHED: u8 = b'+';
 

@@ -109,6 +109,8 @@ enum End {
     Hello(Refusal),
     /// The policy changed its mind.
     Revoked(Refusal, Generation),
+    /// That it is allowed could not be recorded.
+    Unrecorded,
 }
 
 /// Relays while the permit holds.
@@ -139,7 +141,9 @@ async fn exchange(
         end = async {
             let held = match intent.opening {
                 Opening::Forward { head, body, early } => {
-                    allowed.report(&mut attempt);
+                    if !allowed.report(&mut attempt) {
+                        return End::Unrecorded;
+                    }
                     let request = Request { head, body, early };
                     return relay::one_request(&mut client, &mut server, request).await.into();
                 }
@@ -151,17 +155,24 @@ async fn exchange(
                 }
                 Opening::Transparent => Vec::new(),
             };
+            let mut on_record = || allowed.report(&mut attempt);
             let held = match &name {
-                Some(name) => exchange::check_hello(&mut client, &mut server, name, held).await,
+                Some(name) => {
+                    let ends = (&mut client, &mut server);
+                    exchange::check_hello(ends, name, held, &mut on_record).await
+                }
                 None => Ok(held),
             };
             match held {
                 Ok(held) => {
-                    allowed.report(&mut attempt);
+                    if !on_record() {
+                        return End::Unrecorded;
+                    }
                     relay::tunnel(&mut client, &mut server, &held).await.into()
                 }
                 Err(HelloEnd::Refused(refusal)) => End::Hello(refusal),
                 Err(HelloEnd::Broken) => End::Broken,
+                Err(HelloEnd::Unrecorded) => End::Unrecorded,
             }
         } => end,
     };
@@ -176,12 +187,17 @@ async fn exchange(
             exchange::reset(server);
         }
         End::Hello(refusal) => {
-            attempt.refused(&refusal);
+            attempt.refused_late(&refusal);
             exchange::reset(server);
             exchange::farewell(client, &exchange::UNRECOGNIZED_NAME).await;
         }
         End::Revoked(refusal, generation) => {
             attempt.revoked(&refusal, generation);
+            exchange::reset(client);
+            exchange::reset(server);
+        }
+        // SECURITY: M13; an agent that fills the disk gets no connection without a record.
+        End::Unrecorded => {
             exchange::reset(client);
             exchange::reset(server);
         }
@@ -202,8 +218,9 @@ struct Allowed {
 }
 
 impl Allowed {
-    fn report(&self, attempt: &mut Attempt) {
-        attempt.allowed(&self.rule, self.address.ip(), self.generation);
+    /// Says whether it is on record.
+    fn report(&self, attempt: &mut Attempt) -> bool {
+        attempt.allowed(&self.rule, self.address.ip(), self.generation)
     }
 }
 

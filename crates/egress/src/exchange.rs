@@ -26,6 +26,13 @@ pub(crate) struct Dialled {
 
 /// Connects to the first address that answers. The next one is tried beside a slow one.
 pub(crate) async fn dial(upstream: &Upstream) -> Result<Dialled, Refusal> {
+    if let &[address] = upstream.addresses() {
+        // Nothing to race against, so no task of its own.
+        return match connect(address).await {
+            Ok(stream) => Ok(Dialled { stream, address }),
+            Err(error) => Err(unreachable(Some((address, &error)))),
+        };
+    }
     let mut waiting = upstream.addresses().iter().copied();
     let mut attempts: JoinSet<(SocketAddr, io::Result<TcpStream>)> = JoinSet::new();
     let mut last_error = None;
@@ -48,11 +55,15 @@ pub(crate) async fn dial(upstream: &Upstream) -> Result<Dialled, Refusal> {
             Some(None) => break,
         }
     }
-    let detail = match last_error {
+    Err(unreachable(last_error.as_ref().map(|(address, error)| (*address, error))))
+}
+
+fn unreachable(last: Option<(SocketAddr, &io::Error)>) -> Refusal {
+    let detail = match last {
         Some((address, error)) => format!("{address} could not be reached: {error}"),
         None => "no address could be reached".to_owned(),
     };
-    Err(Refusal::unreachable("upstream_unreachable", detail))
+    Refusal::unreachable("upstream_unreachable", detail)
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
@@ -74,13 +85,13 @@ pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// Holds the client's bytes back until they are known not to ask for another server than `name`;
-/// bytes of the server pass meanwhile, for protocols in which it speaks first. Returns the bytes
-/// that were held.
+/// bytes of the server pass meanwhile, for protocols in which it speaks first, once `on_record` has
+/// said that the connection is. Returns the bytes that were held.
 pub(crate) async fn check_hello(
-    client: &mut TcpStream,
-    server: &mut TcpStream,
+    (client, server): (&mut TcpStream, &mut TcpStream),
     name: &HostName,
     mut held: Vec<u8>,
+    mut on_record: impl FnMut() -> bool,
 ) -> Result<Vec<u8>, HelloEnd> {
     let mut reader = Reader::new();
     let mut progress = reader.feed(&held);
@@ -115,6 +126,10 @@ pub(crate) async fn check_hello(
         if server_ended {
             client.shutdown().await?;
         } else {
+            // SECURITY: M13; a client that only listens leaves a trace, too.
+            if !on_record() {
+                return Err(HelloEnd::Unrecorded);
+            }
             client.write_all(&server_spoke).await?;
             server_spoke.clear();
         }
@@ -128,6 +143,8 @@ pub(crate) enum HelloEnd {
     Refused(Refusal),
     /// One side went away.
     Broken,
+    /// That it is allowed could not be recorded.
+    Unrecorded,
 }
 
 impl From<io::Error> for HelloEnd {

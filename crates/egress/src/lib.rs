@@ -17,6 +17,7 @@ mod exchange;
 mod intent;
 mod limits;
 mod names;
+mod pipe;
 mod refusal;
 mod relay;
 mod report;

@@ -40,6 +40,16 @@ pub const FAREWELL_BYTES: usize = 256 * 1024;
 /// Size of a relay buffer, held only while data is there to be moved.
 pub const RELAY_BUFFER: usize = 64 * 1024;
 
+/// Bytes that one way of a tunnel has moved before it gets a pipe, which small exchanges are not
+/// worth.
+pub const BULK: u64 = 256 * 1024;
+
+/// Size of such a pipe, and most of what is moved at once.
+pub const PIPE: usize = 256 * 1024;
+
+/// How long a pipe is kept while nothing comes; then its descriptors are given back.
+pub const BULK_IDLE: Duration = Duration::from_secs(1);
+
 /// How long a tunnel with one way ended may be silent on the other; then it is reset.
 pub const HALF_CLOSED_IDLE: Duration = Duration::from_secs(15 * 60);
 

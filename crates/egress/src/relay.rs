@@ -10,6 +10,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::sleep;
 
 use crate::limits;
+use crate::pipe::{Pause, Pipe};
 
 /// Relays both ways until both ended; an end of one way is passed on and the other goes on. An
 /// error means that one side broke off: the caller resets both, so that neither takes it for a
@@ -54,8 +55,9 @@ async fn half_closed(
 }
 
 /// Moves bytes one way until its end, and passes the end on. A buffer is held only while there is
-/// something to move, so idle tunnels cost no memory.
+/// something to move, so idle tunnels cost no memory. Much at a time is not copied any more.
 async fn pump(from: &ReadHalf<'_>, to: &mut WriteHalf<'_>, moved: &AtomicU64) -> io::Result<()> {
+    let mut streak = 0;
     loop {
         from.readable().await?;
         let mut buffer = Vec::with_capacity(limits::RELAY_BUFFER);
@@ -65,10 +67,22 @@ async fn pump(from: &ReadHalf<'_>, to: &mut WriteHalf<'_>, moved: &AtomicU64) ->
                 Ok(0) => return to.shutdown().await,
                 Ok(read) => {
                     to.write_all(&buffer).await?;
-                    moved.fetch_add(u64::try_from(read).unwrap_or(1), Ordering::Relaxed);
+                    let read = u64::try_from(read).unwrap_or(1);
+                    moved.fetch_add(read, Ordering::Relaxed);
+                    streak += read;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
+            }
+        }
+        drop(buffer);
+        if streak >= limits::BULK {
+            streak = 0;
+            // Out of descriptors: copying goes on.
+            if let Ok(pipe) = Pipe::new()
+                && pipe.carry(from.as_ref(), to.as_ref(), moved).await? == Pause::End
+            {
+                return to.shutdown().await;
             }
         }
     }

@@ -82,12 +82,13 @@ impl Attempt {
         &self.network.destination
     }
 
-    /// Reports that the connection was allowed, by `rule`, and that `address` answered.
-    pub(crate) fn allowed(&mut self, rule: &str, address: IpAddr, generation: Generation) {
+    /// Reports that the connection was allowed, by `rule`, and that `address` answered; says
+    /// whether that is on record, without which nothing is relayed.
+    pub(crate) fn allowed(&mut self, rule: &str, address: IpAddr, generation: Generation) -> bool {
         self.network.rule = Some(rule.to_owned());
         self.network.destination.address = Some(address);
         self.network.generation = generation;
-        self.once(Outcome::Allowed, None);
+        self.once(Outcome::Allowed, None)
     }
 
     /// Reports that the connection was refused.
@@ -99,6 +100,15 @@ impl Attempt {
         self.once(outcome, Some(refusal.to_reason()));
     }
 
+    /// Reports that the connection was refused; as revoked, if the server had spoken before.
+    pub(crate) fn refused_late(&mut self, refusal: &Refusal) {
+        if self.is_reported {
+            self.revoked(refusal, self.network.generation);
+        } else {
+            self.refused(refusal);
+        }
+    }
+
     /// Reports that a policy change closed the tunnel.
     pub(crate) fn revoked(&mut self, refusal: &Refusal, generation: Generation) {
         self.network.generation = generation;
@@ -106,16 +116,17 @@ impl Attempt {
         self.record(Outcome::Revoked, Some(refusal.to_reason()));
     }
 
-    fn once(&mut self, outcome: Outcome, reason: Option<Reason>) {
-        if !self.is_reported {
-            self.is_reported = true;
-            self.record(outcome, reason);
+    fn once(&mut self, outcome: Outcome, reason: Option<Reason>) -> bool {
+        if self.is_reported {
+            return true;
         }
+        self.is_reported = true;
+        self.record(outcome, reason)
     }
 
-    fn record(&mut self, outcome: Outcome, reason: Option<Reason>) {
+    fn record(&mut self, outcome: Outcome, reason: Option<Reason>) -> bool {
         let network = Network { outcome, reason, ..self.network.clone() };
-        self.report.record(Event::Network(network));
+        self.report.record(Event::Network(network))
     }
 }
 

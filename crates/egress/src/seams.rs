@@ -71,8 +71,9 @@ pub enum Unidentified {
 
 /// Takes the security events of the egress, in the order in which they happen.
 pub trait Report: Send + Sync + 'static {
-    /// Records one event. Must not block for long: it is called on the path of connections.
-    fn record(&self, event: Event);
+    /// Records one event, and says whether it is kept: what is allowed goes on only then. Must not
+    /// block for long: it is called on the path of connections.
+    fn record(&self, event: Event) -> bool;
 }
 
 /// The captured UDP socket for questions to any name server.

@@ -10,7 +10,7 @@ use openshell_driver::Driver;
 use openshell_wire::native::native_server::NativeServer;
 use openshell_wire::session::session_server::SessionServer;
 use openshell_wire::v1::open_shell_server::OpenShellServer;
-use rustix::process::geteuid;
+use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -50,6 +50,7 @@ pub struct Parts {
 pub async fn run(config: GatewayConfig, parts: Parts) -> Result<(), GatewayError> {
     refuse_inside_sandbox(config.in_sandbox)?;
     refuse_overflow_uid()?;
+    raise_descriptors()?;
     let paths = &config.paths;
     prepare_run_folder(paths)?;
     let lock = take_lock(paths)?;
@@ -184,6 +185,14 @@ fn refuse_inside_sandbox(told: bool) -> Result<(), GatewayError> {
         .is_ok_and(|text| text.trim() == "1");
     let captured = !foreign && UdpSocket::bind((DOCUMENTATION, 0)).is_ok();
     if told || captured { Err(GatewayError::InsideSandbox) } else { Ok(()) }
+}
+
+/// Raises the limit of open files as far as this host lets us. SECURITY: N1; agents with our uid
+/// count against it when a descriptor is sent to a supervisor, and get no more than half of it.
+fn raise_descriptors() -> Result<(), GatewayError> {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+        .map_err(|error| GatewayError::io("raising the limit of open files")(error.into()))
 }
 
 fn refuse_overflow_uid() -> Result<(), GatewayError> {

@@ -30,7 +30,12 @@ pub struct View<'a> {
 pub fn default_binds(view: &View<'_>) -> (Vec<Bind>, Vec<String>) {
     let mut binds = system_binds();
     let mut notes = Vec::new();
-    binds.extend(view.tools.iter().map(|path| Bind::read_only(path, Origin::Tool)));
+    for path in view.tools {
+        match tool_bind(path, view.forbidden) {
+            Ok(bind) => binds.push(bind),
+            Err(note) => notes.push(note),
+        }
+    }
     binds.extend(view.mounts.iter().map(|mount| Bind {
         source: mount.source.clone(),
         target: mount.target.clone(),
@@ -66,6 +71,20 @@ fn system_binds() -> Vec<Bind> {
         .filter(|path| path.is_dir())
         .map(|path| Bind::read_only(path, Origin::System))
         .collect()
+}
+
+/// The bind for a tool at its own path: of what is there now, if that is still no secret.
+fn tool_bind(path: &Path, forbidden: &[PathBuf]) -> Result<Bind, String> {
+    let shown = path.display();
+    let real = path
+        .canonicalize()
+        .map_err(|error| format!("the tool `{shown}` is left out: it cannot be found: {error}"))?;
+    // SECURITY: K9: another sandbox may have put a link there since the gateway looked.
+    if let Some(secret) = mounts::touching(&real, forbidden) {
+        let secret = secret.display();
+        return Err(format!("the tool `{shown}` is left out: `{secret}` is kept from sandboxes"));
+    }
+    Ok(Bind { source: real, ..Bind::read_only(path, Origin::Tool) })
 }
 
 /// The bind for a path of the policy's `read_only`; nothing where the jail has it already.

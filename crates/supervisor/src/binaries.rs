@@ -5,8 +5,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use openshell_isolation::{Access, Bind};
 use openshell_policy::{BinaryTable, Binding, Policy};
-use openshell_types::{FileId, Mount};
+use openshell_types::FileId;
 use rustix::fs::{
     Mode, OFlags, ResolveFlags, StatVfsMountFlags, fstat, fstatvfs, openat2, readlink,
 };
@@ -15,14 +16,15 @@ use rustix::fs::{
 #[derive(Debug)]
 pub(crate) struct Binaries {
     root: OwnedFd,
-    /// What the person mounted; everything else stands in the jail at its own path.
-    mounts: Vec<Mount>,
+    /// What of the host is seen in the jail. A path that a policy shows is the name that it was
+    /// given there, and its source where that leads.
+    binds: Vec<Bind>,
 }
 
 impl Binaries {
-    /// Over the jail's root, an `O_PATH` descriptor, and what the person mounted into it.
-    pub(crate) const fn new(root: OwnedFd, mounts: Vec<Mount>) -> Self {
-        Self { root, mounts }
+    /// Over the jail's root, an `O_PATH` descriptor, and what of the host was bound into it.
+    pub(crate) const fn new(root: OwnedFd, binds: Vec<Bind>) -> Self {
+        Self { root, binds }
     }
 
     /// What each literal path of `policy` stands for now.
@@ -56,21 +58,22 @@ impl Binaries {
         Binding::Files(vec![FileId { device: stat.st_dev, inode: stat.st_ino }])
     }
 
-    /// Whether a file, known by its path in the jail, lies beneath a host folder that some mount
+    /// Whether a file, known by its path in the jail, lies beneath a host folder that some bind
     /// lets the jail write.
     fn can_be_written(&self, real: &Path) -> bool {
-        let inner = self.mounts.iter().filter(|mount| real.starts_with(&mount.target));
-        let shown = inner.max_by_key(|mount| mount.target.components().count());
+        let inner = self.binds.iter().filter(|bind| real.starts_with(&bind.target));
+        let shown = inner.max_by_key(|bind| bind.target.components().count());
         let on_host = match shown {
-            Some(mount) => match real.strip_prefix(&mount.target) {
+            Some(bind) => match real.strip_prefix(&bind.target) {
                 // Joining nothing would make a folder of a file.
-                Ok(rest) if rest.as_os_str().is_empty() => mount.source.clone(),
-                Ok(rest) => mount.source.join(rest),
+                Ok(rest) if rest.as_os_str().is_empty() => bind.source.clone(),
+                Ok(rest) => bind.source.join(rest),
                 Err(_) => return true,
             },
             None => PathBuf::from(real),
         };
-        self.mounts.iter().any(|mount| mount.writable && on_host.starts_with(&mount.source))
+        let mut writable = self.binds.iter().filter(|bind| bind.access == Access::ReadWrite);
+        writable.any(|bind| on_host.starts_with(&bind.source))
     }
 }
 
@@ -78,6 +81,7 @@ impl Binaries {
 mod tests {
     use std::fs;
 
+    use openshell_isolation::Origin;
     use rustix::fs::CWD;
 
     use super::*;
@@ -99,20 +103,26 @@ mod tests {
 
     #[test]
     fn j01_a_folder_that_is_mounted_twice_can_be_written_by_both_names() {
-        let mount = |source: &str, target: &str, writable| Mount {
+        let bind = |source: &str, target: &str, access, origin| Bind {
             source: source.into(),
             target: target.into(),
-            writable,
+            access,
+            origin,
         };
-        let mounts = vec![
-            mount("/home/ada/src", "/sandbox/src", true),
-            mount("/home/ada/src/bin", "/tools", false),
-            mount("/home/ada/tool", "/one", false),
-            mount("/usr/local/lib/x", "/sandbox/x", true),
+        let binds = vec![
+            Bind::read_only("/usr", Origin::System),
+            bind("/home/ada/src", "/sandbox/src", Access::ReadWrite, Origin::Mount),
+            bind("/home/ada/src/bin", "/tools", Access::ReadOnly, Origin::Mount),
+            // ~/now is a link to ~/src.
+            bind("/home/ada/src", "/home/ada/now", Access::ReadOnly, Origin::Policy),
+            bind("/home/ada/tool", "/one", Access::ReadOnly, Origin::Mount),
+            bind("/usr/local/lib/x", "/sandbox/x", Access::ReadWrite, Origin::Mount),
         ];
         let root = rustix::fs::openat(CWD, "/", OFlags::PATH, Mode::empty()).expect("root");
-        let binaries = Binaries::new(root, mounts);
-        for path in ["/tools/tool", "/sandbox/src/tool", "/usr/local/lib/x/tool"] {
+        let binaries = Binaries::new(root, binds);
+        for path in
+            ["/tools/tool", "/sandbox/src/tool", "/home/ada/now/tool", "/usr/local/lib/x/tool"]
+        {
             assert!(binaries.can_be_written(Path::new(path)), "{path}");
         }
         for path in ["/one", "/usr/bin/curl", "/usr/local/lib/xy"] {

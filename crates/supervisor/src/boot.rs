@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 use openshell_driver::launch::{Launch, Upstream};
 use openshell_isolation::identity::{self, Hashing, Identifier, Ids, JailView, RecordReader};
 use openshell_isolation::seal::{SealError, SupervisorSeal, seal_supervisor};
-use openshell_isolation::{BuildError, Jail, drop_privileges};
+use openshell_isolation::{Bind, BuildError, Jail, drop_privileges};
 use openshell_policy::Policy;
 use openshell_types::{Generation, Identity, Redacted, SandboxSpec};
 use rustix::fs::Mode;
-use rustix::process::{Resource, Rlimit, getuid, setrlimit, setsid, umask};
+use rustix::process::{Resource, Rlimit, getrlimit, getuid, setrlimit, setsid, umask};
 use thiserror::Error;
 
 use crate::config::{Config, ConfigError};
@@ -103,6 +103,8 @@ pub(crate) struct Booted {
     pub(crate) boot_id: String,
     pub(crate) timezone: String,
     pub(crate) jail: Jail,
+    /// What of the host the jail sees.
+    pub(crate) binds: Vec<Bind>,
     pub(crate) identifier: Identifier,
     pub(crate) records: RecordReader,
     pub(crate) journal: Journal,
@@ -117,6 +119,7 @@ pub(crate) struct Booted {
 /// A jail and who watches its connections.
 struct Built {
     jail: Jail,
+    binds: Vec<Bind>,
     identifier: Identifier,
     records: RecordReader,
 }
@@ -161,6 +164,9 @@ fn detach() -> io::Result<()> {
         Err(error) => return Err(error.into()),
     }
     umask(Mode::from_raw_mode(0o077));
+    // The usual 1,024 open files are spent by a few hundred connections. The jail sets its own.
+    let files = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: files, maximum: files })?;
     Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)
 }
 
@@ -192,7 +198,7 @@ fn build(config: &Config, folder: &Path) -> Result<Built, BootError> {
     let records = identifier
         .take_records()
         .ok_or_else(|| BootError::Identifier(io::Error::other("its records were taken")))?;
-    Ok(Built { jail, identifier, records })
+    Ok(Built { jail, binds: jail_spec.binds, identifier, records })
 }
 
 fn identifier_options(config: &Config) -> identity::Options {
@@ -231,6 +237,7 @@ fn ready(config: Config, built: Built, given: Given) -> Result<Booted, BootError
         boot_id: given.boot_id,
         timezone: environment::host_timezone(),
         jail: built.jail,
+        binds: built.binds,
         identifier: built.identifier,
         records: built.records,
         journal,

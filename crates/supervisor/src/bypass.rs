@@ -65,8 +65,9 @@ mod tests {
     struct Kept(Mutex<Vec<Event>>);
 
     impl Report for Kept {
-        fn record(&self, event: Event) {
+        fn record(&self, event: Event) -> bool {
             self.0.lock().expect("lock").push(event);
+            true
         }
     }
 

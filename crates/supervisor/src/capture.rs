@@ -13,7 +13,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::bypass::Counts;
+use crate::bypass::{Counts, Target};
 use crate::journal::Journal;
 use crate::ready::register;
 
@@ -61,11 +61,13 @@ impl DnsSocket for Questions {
     }
 }
 
-/// Counts refused packets and tells them once a second; ends with an error only.
+/// Counts refused packets and tells them once a second; ends with an error only. The datagram of
+/// the self-test is not told: the agent did not send it.
 pub(crate) async fn watch_refused(socket: OwnedFd, journal: Arc<Journal>) -> io::Result<()> {
     let socket = register(socket)?;
     let mut buffer = vec![0; nflog::BUFFER];
     let mut counts = Counts::default();
+    let mut is_self_test_told = false;
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -73,13 +75,21 @@ pub(crate) async fn watch_refused(socket: OwnedFd, journal: Arc<Journal>) -> io:
             ready = socket.readable() => {
                 let read = ready?.try_io(|socket| nflog::recv(socket.get_ref(), &mut buffer));
                 for packet in read.unwrap_or_else(|_would_block| Ok(Vec::new()))? {
-                    counts.add((packet.protocol, packet.dst, packet.port.unwrap_or(0)));
+                    let target = (packet.protocol, packet.dst, packet.port.unwrap_or(0));
+                    if target == SELF_TEST && !is_self_test_told {
+                        is_self_test_told = true;
+                        continue;
+                    }
+                    counts.add(target);
                 }
             }
             _ = tick.tick() => counts.tell(&*journal as &dyn Report),
         }
     }
 }
+
+const UDP: u8 = 17;
+const SELF_TEST: Target = (UDP, IpAddr::V4(*nflog::SELF_TEST.ip()), nflog::SELF_TEST.port());
 
 /// The addresses under which the egress answers inside.
 pub(crate) const OWN: [IpAddr; 2] =

@@ -22,8 +22,14 @@ pub(crate) struct Journal {
     name: SandboxName,
     id: SandboxId,
     file: File,
-    chain: Mutex<Chain>,
+    state: Mutex<State>,
     written: watch::Sender<u64>,
+}
+
+struct State {
+    chain: Chain,
+    /// Events that could not be written since the last one that was.
+    lost: u64,
 }
 
 impl Journal {
@@ -38,7 +44,8 @@ impl Journal {
     fn over(file: File, name: SandboxName, id: SandboxId) -> io::Result<Self> {
         let (chain, torn) = resume(&file)?;
         let written = watch::Sender::new(chain.last_seq());
-        let journal = Self { name, id, file, chain: Mutex::new(chain), written };
+        let state = Mutex::new(State { chain, lost: 0 });
+        let journal = Self { name, id, file, state, written };
         if torn > 0 {
             journal.record(Event::Lifecycle(Lifecycle {
                 activity: "failed".into(),
@@ -63,7 +70,8 @@ impl Journal {
     /// The gateway has events up to `seq`. If that is more than this log has, then the log lost its
     /// end (a power cut): numbers are not used twice, and the gap stays visible in the chain.
     pub(crate) fn reach(&self, seq: u64) {
-        let mut chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let chain = &mut state.chain;
         if seq > chain.last_seq() {
             tracing::warn!(seq, last = chain.last_seq(), "Audit log lost its end");
             *chain = Chain::resume(seq, chain.last_digest());
@@ -76,8 +84,27 @@ impl Journal {
         Ok(Reader { file: self.file.try_clone()?, offset: 0, after, buffer: Vec::new() })
     }
 
+    /// Writes an event, and before it how many could not be written.
     fn write(&self, event: Event) -> io::Result<()> {
-        let mut chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = state.lost;
+        let result = if lost > 0 {
+            let detail = format!("{lost} security events could not be written");
+            let told = Event::Lifecycle(Lifecycle { activity: "failed".into(), detail });
+            self.append(&mut state.chain, told).and_then(|()| {
+                state.lost = 0;
+                self.append(&mut state.chain, event)
+            })
+        } else {
+            self.append(&mut state.chain, event)
+        };
+        if result.is_err() {
+            state.lost = state.lost.saturating_add(1);
+        }
+        result
+    }
+
+    fn append(&self, chain: &mut Chain, event: Event) -> io::Result<()> {
         let mut next = chain.clone();
         let line = next.append(Timestamp::now(), &self.name, &self.id, event);
         let mut bytes = line.text.into_bytes();
@@ -95,10 +122,12 @@ impl Journal {
 }
 
 impl Report for Journal {
-    fn record(&self, event: Event) {
-        if let Err(error) = self.write(event) {
+    fn record(&self, event: Event) -> bool {
+        let written = self.write(event);
+        if let Err(error) = &written {
             tracing::error!(%error, "Security event could not be written");
         }
+        written.is_ok()
     }
 }
 
@@ -264,6 +293,23 @@ mod tests {
         (&file).write_all(&vec![b'x'; 3 * LINE_BYTES]).expect("write");
         open(&file).record(event("one"));
         assert_eq!(verify(text(&file).lines()).expect("chain").lines, 2);
+    }
+
+    #[test]
+    fn m13_events_that_a_full_disk_did_not_take_are_counted_when_there_is_room_again() {
+        let (named, file) = log();
+        let read_only = File::open(named.path()).expect("file");
+        let mut journal = open(&file);
+        journal.record(event("one"));
+        // What cannot be written to stands for a disk without room.
+        let file = std::mem::replace(&mut journal.file, read_only);
+        assert!(!journal.record(event("lost")));
+        assert!(!journal.record(event("lost, too")));
+        journal.file = file.try_clone().expect("file");
+        assert!(journal.record(event("after")));
+        let text = text(&file);
+        assert_eq!(verify(text.lines()).expect("chain").last_seq, 3);
+        assert!(text.contains("2 security events could not be written"), "{text}");
     }
 
     #[test]

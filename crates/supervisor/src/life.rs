@@ -11,6 +11,7 @@ use std::sync::Arc;
 use openshell_audit::{Config, Event, Lifecycle};
 use openshell_driver::launch::Upstream;
 use openshell_egress::{Egress, Report, ResolverConfig, Seams, Settings};
+use rustix::process::{Resource, getrlimit};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -32,6 +33,7 @@ use crate::sandbox::Sandbox;
 use crate::session;
 use crate::status::{Phase, Status};
 
+const SIGHUP: i32 = 1;
 const SIGTERM: i32 = 15;
 
 /// Runs the sandbox to its end.
@@ -68,7 +70,7 @@ async fn live(booted: Booted) -> Result<(), String> {
         Processes::start(jail.control, jail_end.clone()).map_err(text("the control socket"))?;
     let report = serde_json::to_string(&jail.report).unwrap_or_default();
     let digest = booted.policy.digest();
-    let binaries = Binaries::new(jail.root, spec.mounts.clone());
+    let binaries = Binaries::new(jail.root, booted.binds);
     let sandbox = Arc::new(Sandbox {
         spec,
         boot_id: booted.boot_id,
@@ -167,6 +169,7 @@ fn serve(
             None => ResolverConfig::System,
         },
         own_addresses: capture::OWN,
+        max_connections: limits::connections(getrlimit(Resource::Nofile).current),
         ..Settings::default()
     };
     let egress = Egress::new(settings, sandbox.policies.watch(), seams);
@@ -252,6 +255,10 @@ async fn finish(sandbox: &Sandbox, end: &End, jail_end: &CancellationToken) {
     let runs = matches!(*main.borrow(), MainState::Running { .. });
     if matches!(end, End::Stopped) && runs {
         sandbox.main.signal(&sandbox.processes, SIGTERM).await;
+        if sandbox.main.has_terminal() {
+            // A shell at a terminal ignores the one, and ends when its terminal goes away.
+            sandbox.main.signal(&sandbox.processes, SIGHUP).await;
+        }
         let ended = main.wait_for(|state| matches!(state, MainState::Ended { .. }));
         if timeout(limits::STOP_GRACE, ended).await.is_err() {
             tracing::info!("The main command did not end in time");

@@ -85,3 +85,24 @@ pub(crate) const BYPASS_DESTINATIONS: usize = 256;
 /// Longest spec.json, upstream.json and policy.yaml that are read, in bytes; longer ones are
 /// refused.
 pub(crate) const CONFIG_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Connections that are served at once when so many files may be open: each has two, and a quarter
+/// is kept for commands, the session, name servers and addresses that are tried side by side. One
+/// more connection is reset.
+pub(crate) fn connections(files: Option<u64>) -> usize {
+    let most = openshell_egress::Settings::default().max_connections;
+    let fit = files.map(|files| usize::try_from(files / 8 * 3).unwrap_or(usize::MAX));
+    fit.map_or(most, |fit| fit.min(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn n04_connections_never_use_up_the_descriptors() {
+        let most = openshell_egress::Settings::default().max_connections;
+        assert_eq!(connections(Some(1024)), 384);
+        assert_eq!((connections(Some(1 << 20)), connections(None)), (most, most));
+    }
+}

@@ -210,6 +210,7 @@ impl MainCommand {
         let ended = watch_exit(running.exited);
         let mut chunks = outputs(sources, &ended);
         while let Some((channel, data)) = chunks.recv().await {
+            self.output.room(data.len()).await;
             self.output.append(channel, &data);
         }
         exit_code(ended).await

@@ -1,12 +1,13 @@
 //! The output of the main command: kept for whoever attaches, and written to main.log.
 //!
-//! Both channels share one sequence of bytes, and every byte has an absolute offset. A reader goes
-//! at its own pace; one that is too slow finds the oldest bytes gone and goes on at what is kept.
+//! Both channels share one sequence of bytes, and every byte has an absolute offset. While somebody
+//! is attached the command waits for the slowest, as it would for a terminal; while nobody is, the
+//! oldest bytes go.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::limits::{OUTPUT_KEPT, OUTPUT_SEGMENTS};
 use crate::main_log::MainLog;
@@ -35,6 +36,8 @@ pub(crate) struct Piece {
 pub(crate) struct Output {
     kept: Mutex<Kept>,
     progress: watch::Sender<Progress>,
+    /// A reader went on, or away.
+    moved: Notify,
 }
 
 /// How far the output has come.
@@ -49,20 +52,50 @@ pub(crate) struct Progress {
 struct Kept {
     ring: Ring,
     log: Option<MainLog>,
+    /// How far each attached reader is.
+    readers: BTreeMap<u64, u64>,
+    next_reader: u64,
+}
+
+/// Somebody who is attached; until this is dropped, nothing that it has not read is forgotten.
+pub(crate) struct Reader<'a> {
+    output: &'a Output,
+    id: u64,
+    offset: u64,
 }
 
 impl Output {
     /// Keeps output in memory, and in `log` when there is one.
     pub(crate) fn new(log: Option<MainLog>) -> Self {
         Self {
-            kept: Mutex::new(Kept { ring: Ring::default(), log }),
+            kept: Mutex::new(Kept {
+                ring: Ring::default(),
+                log,
+                readers: BTreeMap::new(),
+                next_reader: 0,
+            }),
             progress: watch::Sender::new(Progress::default()),
+            moved: Notify::new(),
+        }
+    }
+
+    /// Waits until `length` more bytes push out none that an attached reader has yet to read.
+    pub(crate) async fn room(&self, length: usize) {
+        loop {
+            let moved = self.moved.notified();
+            tokio::pin!(moved);
+            // From here on no notification is missed.
+            moved.as_mut().enable();
+            if self.kept().has_room(length) {
+                return;
+            }
+            moved.await;
         }
     }
 
     /// Adds output.
     pub(crate) fn append(&self, channel: Channel, data: &[u8]) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept();
         if let Some(log) = &mut kept.log
             && let Err(error) = log.append(data)
         {
@@ -79,20 +112,57 @@ impl Output {
         self.progress.send_modify(|progress| progress.closed = true);
     }
 
-    /// Output from `offset` on, of one channel and at most `most` bytes; `None` when there is none
-    /// yet. It starts later than `offset` when older output is gone.
-    pub(crate) fn read(&self, offset: u64, most: usize) -> Option<Piece> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).ring.read(offset, most)
+    /// Attaches a reader, at `resume` as far as that is kept, or at the oldest byte.
+    pub(crate) fn reader(&self, resume: Option<u64>) -> Reader<'_> {
+        let mut kept = self.kept();
+        let offset = resume.unwrap_or(kept.ring.start).clamp(kept.ring.start, kept.ring.end);
+        let id = kept.next_reader;
+        kept.next_reader = id.saturating_add(1);
+        kept.readers.insert(id, offset);
+        Reader { output: self, id, offset }
     }
 
-    /// Offset of the oldest byte that is kept.
-    pub(crate) fn start(&self) -> u64 {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).ring.start
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells about progress.
     pub(crate) fn watch(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
+    }
+}
+
+impl Kept {
+    fn has_room(&self, length: usize) -> bool {
+        let oldest = self.ring.oldest_after(length);
+        self.readers.values().all(|offset| *offset >= oldest)
+    }
+}
+
+impl Reader<'_> {
+    /// Offset of the next byte that it reads.
+    pub(crate) const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The next output, of one channel and at most `most` bytes; `None` when there is none yet.
+    pub(crate) fn next(&self, most: usize) -> Option<Piece> {
+        self.output.kept().ring.read(self.offset, most)
+    }
+
+    /// Says that a piece has been sent on.
+    pub(crate) fn has_read(&mut self, piece: &Piece) {
+        let length = u64::try_from(piece.data.len()).unwrap_or(u64::MAX);
+        self.offset = piece.offset.saturating_add(length);
+        self.output.kept().readers.insert(self.id, self.offset);
+        self.output.moved.notify_waiters();
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        self.output.kept().readers.remove(&self.id);
+        self.output.moved.notify_waiters();
     }
 }
 
@@ -133,6 +203,15 @@ impl Ring {
         while self.segments.get(1).is_some_and(|(begin, _)| *begin <= self.start) {
             self.segments.pop_front();
         }
+    }
+
+    /// Offset of the oldest byte that is still kept when `length` more bytes have come.
+    fn oldest_after(&self, length: usize) -> u64 {
+        let kept = u64::try_from(OUTPUT_KEPT.saturating_sub(length)).unwrap_or(0);
+        let by_size = self.end.saturating_sub(kept);
+        let is_full = self.segments.len() >= OUTPUT_SEGMENTS;
+        let by_segments = self.segments.get(1).filter(|_| is_full).map_or(0, |(begin, _)| *begin);
+        by_size.max(by_segments)
     }
 
     /// Where the byte at `offset` stands in `bytes`.
@@ -205,6 +284,28 @@ mod tests {
         assert_eq!(ring.bytes.len(), OUTPUT_KEPT);
         assert_eq!(ring.end, 4 + 4 * (OUTPUT_KEPT as u64));
         assert_eq!(ring.read(0, 1).expect("kept output").data, b"y");
+    }
+
+    #[tokio::test]
+    async fn output_waits_for_who_is_attached_and_for_nobody_else() {
+        let output = Output::new(None);
+        let piece = vec![b'x'; OUTPUT_KEPT / 2];
+        for _ in 0..5 {
+            output.room(piece.len()).await;
+            output.append(Channel::Stdout, &piece);
+        }
+        let mut reader = output.reader(None);
+        assert_eq!(reader.offset(), 3 * (OUTPUT_KEPT as u64) / 2);
+        let room = output.room(1);
+        tokio::pin!(room);
+        let soon = std::time::Duration::from_millis(5);
+        assert!(tokio::time::timeout(soon, &mut room).await.is_err());
+        let read = reader.next(1).expect("kept output");
+        reader.has_read(&read);
+        tokio::time::timeout(soon, &mut room).await.expect("one byte was read");
+        let room = output.room(OUTPUT_KEPT);
+        drop(reader);
+        tokio::time::timeout(soon, room).await.expect("nobody is attached");
     }
 
     #[test]

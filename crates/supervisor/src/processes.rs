@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 
-use openshell_isolation::control::{Event, Inbox, Outbox, Received, Request, SpawnFailure};
+use openshell_isolation::control::{Event, Inbox, Outbox, Received, Request, SpawnFailure, Stage};
 use openshell_types::TerminalSize;
 use thiserror::Error;
 use tokio::io::Interest;
@@ -73,11 +73,21 @@ impl SpawnError {
 }
 
 fn describe(failure: SpawnFailure) -> String {
-    let cause = io::Error::from_raw_os_error(failure.errno);
+    let cause = io::Error::from_raw_os_error(failure.errno).to_string();
+    let cause = cause.split(" (os error").next().unwrap_or(&cause);
     match failure.exit_code() {
         127 => "the command was not found in the sandbox".into(),
         126 => format!("the command cannot be run: {cause}"),
-        _ => format!("the command could not be started ({:?}): {cause}", failure.stage),
+        _ => {
+            let what = match failure.stage {
+                Stage::Request => "the command cannot be passed on",
+                Stage::Terminal => "no terminal could be made",
+                Stage::Process => "no process could be made",
+                Stage::WorkingDirectory => "the working directory cannot be entered",
+                Stage::Program => "the command could not be started",
+            };
+            format!("{what}: {cause}")
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! From the sandbox's specification and its policy to what the jail shall be.
 
+use std::env;
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use openshell_driver::launch::file;
+use openshell_driver::launch::{CONFIG, file};
 use openshell_isolation::{JailSpec, LandlockMode, View, default_binds, mounts};
 use openshell_policy::{Landlock, Policy};
 use openshell_types::SandboxSpec;
@@ -62,7 +63,7 @@ pub(crate) fn jail_spec(
         read_write: &read_write,
         mounts: &spec.mounts,
         tools: &spec.tool_binds,
-        forbidden: &forbidden(folder, home_of(uid)),
+        forbidden: &forbidden(folder, home_of(uid), env::var_os(CONFIG).map(PathBuf::from)),
     });
     notes.append(&mut left_out);
     if policy.landlock() == Landlock::HardRequirement && !notes.is_empty() {
@@ -89,11 +90,13 @@ pub(crate) fn named_sockets(spec: &SandboxSpec) -> Vec<PathBuf> {
         .collect()
 }
 
-fn forbidden(folder: &Path, home: Option<PathBuf>) -> Vec<PathBuf> {
+fn forbidden(folder: &Path, home: Option<PathBuf>, config: Option<PathBuf>) -> Vec<PathBuf> {
     // The sandbox's folder is state/openshell/sandboxes/ID.
     let state = folder.ancestors().nth(2).map(PathBuf::from);
     let secrets = home.iter().flat_map(|home| SECRETS.iter().map(|name| home.join(name)));
-    state.into_iter().chain(secrets).chain([PathBuf::from("/etc/openshell")]).collect()
+    let config = config.map(|config| config.join("openshell"));
+    let ours = state.into_iter().chain(config).chain([PathBuf::from("/etc/openshell")]);
+    ours.chain(secrets).collect()
 }
 
 /// The home of `uid`, from /etc/passwd; the environment is not asked.
@@ -114,8 +117,13 @@ mod tests {
     #[test]
     fn k05_a_policy_opens_neither_our_own_state_nor_a_persons_secrets() {
         let folder = Path::new("/home/ada/.state/openshell/sandboxes/x");
-        let forbidden = forbidden(folder, Some("/home/ada".into()));
-        for path in ["/home/ada/.state/openshell", "/home/ada/.ssh", "/home/ada/.config/gcloud"] {
+        let forbidden = forbidden(folder, Some("/home/ada".into()), Some("/srv/ada".into()));
+        for path in [
+            "/home/ada/.state/openshell",
+            "/srv/ada/openshell",
+            "/home/ada/.ssh",
+            "/home/ada/.config/gcloud",
+        ] {
             assert!(forbidden.contains(&PathBuf::from(path)), "{path}");
         }
     }

@@ -53,6 +53,11 @@ macro_rules! case_name {
     };
 }
 
+/// Whether this process is one that [`main`] started for a single case.
+pub fn is_case() -> bool {
+    env::var_os(CASE).is_some()
+}
+
 /// Runs the cases that the arguments select, and is the exit code of the test binary.
 pub fn main(cases: &[Case]) -> ExitCode {
     if let Ok(name) = env::var(CASE) {

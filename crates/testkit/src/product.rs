@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, geteuid, getpid, kill_process};
 use tempfile::TempDir;
@@ -39,13 +39,18 @@ pub struct Product {
     home: TempDir,
     run_as: RunAs,
     off: Vec<Feature>,
+    /// Keeps a user namespace, where an ordinary user can only be had in one.
+    namespace: Option<Child>,
 }
 
 impl Product {
     /// Finds the binaries beside the running test's and makes a home.
     pub fn new(run_as: RunAs) -> Self {
         let home = tempfile::Builder::new().prefix("os").tempdir().expect("/tmp is writable");
-        let product = Self { binaries: copy(&built(), home.path()), home, run_as, off: Vec::new() };
+        let namespace = (run_as == RunAs::Ordinary && geteuid().is_root() && !is_machine_root())
+            .then(hold_namespace);
+        let binaries = copy(&built(), home.path());
+        let product = Self { binaries, home, run_as, off: Vec::new(), namespace };
         if run_as == RunAs::Ordinary && is_machine_root() {
             chown(product.home(), Some(ORDINARY), Some(ORDINARY)).expect("root may chown");
         }
@@ -53,9 +58,6 @@ impl Product {
     }
 
     /// Takes a kernel feature away from every command from now on, and from what it starts.
-    ///
-    /// An ordinary user inside of another user namespace is made with one more; so there
-    /// [`Feature::UserNamespaces`] needs [`RunAs::Tester`].
     #[must_use]
     pub fn without(mut self, feature: Feature) -> Self {
         self.off.push(feature);
@@ -120,20 +122,22 @@ impl Product {
     /// Any program, run by the product's user in the product's environment: shows what works
     /// outside of a sandbox.
     pub fn program(&self, program: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
-        let mut command = match (self.run_as, is_machine_root()) {
+        let mut command = match (self.run_as, &self.namespace) {
             (RunAs::Tester, _) => Command::new(program),
-            (RunAs::Ordinary, true) => {
+            (RunAs::Ordinary, Some(holder)) => {
+                // All commands in the one namespace: a gateway refuses peers of another.
+                let mut command = Command::new("nsenter");
+                let file = format!("--user=/proc/{}/ns/user", holder.id());
+                command.args([&file, "--preserve-credentials", "--"]).arg(program);
+                command
+            }
+            (RunAs::Ordinary, None) if is_machine_root() => {
                 let mut command = Command::new("setpriv");
                 let (uid, gid) = (format!("--reuid={ORDINARY}"), format!("--regid={ORDINARY}"));
                 command.args([&uid, &gid, "--clear-groups", "--"]).arg(program);
                 command
             }
-            (RunAs::Ordinary, false) if geteuid().is_root() => {
-                let mut command = Command::new("unshare");
-                command.args(["--user", "--map-user=1000", "--map-group=1000", "--"]).arg(program);
-                command
-            }
-            (RunAs::Ordinary, false) => Command::new(program),
+            (RunAs::Ordinary, None) => Command::new(program),
         };
         let home = self.home();
         command
@@ -192,7 +196,28 @@ impl Drop for Product {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+        if let Some(holder) = &mut self.namespace {
+            holder.kill().expect("a child can be killed");
+            holder.wait().expect("a child can be waited for");
+        }
     }
+}
+
+/// Starts a process that is an ordinary user of a new user namespace, and does nothing.
+fn hold_namespace() -> Child {
+    let holder = Command::new("unshare")
+        .args(["--user", "--map-user=1000", "--map-group=1000", "--", "sleep", "infinity"])
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("`unshare` of util-linux is installed");
+    // The program runs once the namespace is made and its ids are mapped.
+    let name = format!("/proc/{}/comm", holder.id());
+    let started = Instant::now();
+    while !fs::read_to_string(&name).is_ok_and(|name| name == "sleep\n") {
+        assert!(started.elapsed() < Duration::from_secs(10), "no user namespace after 10 s");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    holder
 }
 
 /// The folder that this test's binary was built into.

@@ -40,6 +40,14 @@ pub(crate) struct Tally {
 }
 
 impl Server {
+    /// Serves HTTP at a listener of the test's own.
+    pub fn http(
+        listener: TcpListener,
+        handler: impl Fn(&Request) -> http::Response + Send + Sync + 'static,
+    ) -> Self {
+        tcp(listener, move |stream, tally| http(stream, tally, &handler))
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -12,7 +12,7 @@ use rustls::ServerConfig;
 use tempfile::TempDir;
 
 use crate::dns::Dns;
-use crate::http::{Handler, Request, Response};
+use crate::http::{Request, Response};
 use crate::internet::{HOST_V4, HOST_V6, Internet};
 use crate::serve::{self, Connection, Server};
 use crate::tls::{self, Authority};
@@ -111,7 +111,7 @@ impl World {
         address: SocketAddr,
         handler: impl Fn(&Request) -> Response + Send + Sync + 'static,
     ) -> Server {
-        http_on(self.internet.listen(address), Box::new(handler))
+        Server::http(self.internet.listen(address), handler)
     }
 
     /// Serves HTTPS at port 443 of a fresh address that gets `name`, with a certificate for it.
@@ -174,7 +174,7 @@ impl World {
         handler: impl Fn(&Request) -> Response + Send + Sync + 'static,
     ) -> Server {
         let listener = TcpListener::bind(address).expect("nothing else listens there");
-        http_on(listener, Box::new(handler))
+        Server::http(listener, handler)
     }
 
     /// IP packets that have arrived on the Internet for `address`.
@@ -204,8 +204,4 @@ impl World {
         rustix::mount::mount_bind(&source, &target)
             .unwrap_or_else(|error| panic!("nothing forbids a mount over {path}: {error}"));
     }
-}
-
-fn http_on(listener: TcpListener, handler: Box<Handler>) -> Server {
-    serve::tcp(listener, move |stream, tally| serve::http(stream, tally, &*handler))
 }

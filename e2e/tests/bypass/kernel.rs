@@ -23,7 +23,7 @@ pub fn k01_io_uring() {
 }
 
 pub fn k20_files_of_roots() {
-    as_root("k20_files_of_roots", |lab| {
+    as_root(|lab| {
         lab.sandbox("box", &[]);
         for path in ["/proc/sys/kernel/core_pattern", "/etc/shadow"] {
             lab.outside(FILES_OF_ROOT, &[path]).must_succeed();
@@ -68,7 +68,7 @@ pub fn k24_set_id_bits_on_a_mount() {
 }
 
 pub fn k23_supplementary_groups() {
-    as_root("k23_supplementary_groups", |lab| {
+    as_root(|lab| {
         // A folder that only a group of the caller's opens.
         const GROUP: u32 = 60_055;
         let folder = tempfile_folder(lab);

@@ -1,10 +1,13 @@
 //! What an attacker works with: the world, the product, and programs that run outside and inside.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use openshell_testkit::harness::{self, Case};
 use openshell_testkit::http::Response;
 use openshell_testkit::{Finished, Product, RunAs, Server, World, finish, world};
 use serde_json::Value;
@@ -37,7 +40,6 @@ network_policies:
 pub struct Lab<'w> {
     pub world: &'w World,
     pub product: Product,
-    pub run_as: RunAs,
     /// Answers at [`ALLOWED`].
     pub allowed: Server,
 }
@@ -51,23 +53,29 @@ pub enum Came {
     Failed(String),
 }
 
-/// Runs `test` in a world of its own for each kind of user that can be had here.
+/// Runs the cases, or names them where they cannot run: one process has to be several users.
+pub fn run(cases: &[Case]) -> ExitCode {
+    if is_machine_root() || env::args().any(|argument| argument == "--list") {
+        return harness::main(cases);
+    }
+    for case in cases {
+        println!("skipped {}: needs root", case.name);
+    }
+    ExitCode::SUCCESS
+}
+
+/// Runs `test` in a world of its own, with the product of root's and with an ordinary user's.
 pub fn as_each_user(test: impl Fn(&Lab<'_>)) {
     world(|world| {
         let allowed = world.serve_http(ALLOWED, |_| Response::text("hello"));
-        for run_as in users() {
-            let product = Product::new(run_as);
-            test(&Lab { world, product, run_as, allowed: allowed.clone() });
+        for run_as in [RunAs::Tester, RunAs::Ordinary] {
+            test(&Lab { world, product: Product::new(run_as), allowed: allowed.clone() });
         }
     });
 }
 
-fn users() -> Vec<RunAs> {
-    if is_machine_root() { vec![RunAs::Tester, RunAs::Ordinary] } else { vec![RunAs::Ordinary] }
-}
-
 /// Whether this is root of the machine, and not only of a user namespace.
-pub fn is_machine_root() -> bool {
+fn is_machine_root() -> bool {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap();
     map.split_whitespace().eq(["0", "0", "4294967295"])
         && fs::read_to_string("/proc/self/status").unwrap().contains("Uid:\t0\t0\t0\t0\n")

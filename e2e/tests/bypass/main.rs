@@ -24,7 +24,7 @@ mod root;
 mod sockets;
 
 fn main() -> ExitCode {
-    openshell_testkit::harness::main(&cases![
+    lab::run(&cases![
         network::the_way_that_is_allowed_works,
         network::raw_ipv4,
         network::raw_ipv6,

@@ -161,7 +161,7 @@ pub fn k07_ping() {
 }
 
 pub fn k07_raw_packets() {
-    as_root("k07_raw_packets", |lab| {
+    as_root(|lab| {
         lab.sandbox("box", &[]);
         for host in [lab.world.fresh_v4(), lab.world.fresh_v6()] {
             lab.world.add_address(host);

@@ -1,19 +1,14 @@
-//! For attempts that only the machine's root can make outside.
+//! For attempts that only root can make outside.
 
 use openshell_testkit::http::Response;
 use openshell_testkit::{Product, RunAs, world};
 
-use crate::lab::{ALLOWED, Lab, is_machine_root};
+use crate::lab::{ALLOWED, Lab};
 
-/// As [`as_each_user`], for what only the machine's root can try; `name` is the case's.
-pub fn as_root(name: &str, test: impl Fn(&Lab<'_>)) {
-    if !is_machine_root() {
-        println!("skipped {name}: needs root");
-        return;
-    }
+/// Runs `test` in a world of its own, with the product of root's.
+pub fn as_root(test: impl Fn(&Lab<'_>)) {
     world(|world| {
         let allowed = world.serve_http(ALLOWED, |_| Response::text("hello"));
-        let product = Product::new(RunAs::Tester);
-        test(&Lab { world, product, run_as: RunAs::Tester, allowed });
+        test(&Lab { world, product: Product::new(RunAs::Tester), allowed });
     });
 }

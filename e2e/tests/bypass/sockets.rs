@@ -38,7 +38,7 @@ fn listen(path: &Path) -> Arc<AtomicUsize> {
 pub fn k06_abstract_sockets_of_the_host() {
     as_each_user(|lab| {
         // Unique in the world, where each user has a turn.
-        let name = format!("openshell-{:?}", lab.run_as);
+        let name = format!("of {}", lab.product.home().display());
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let count = echo(UnixListener::bind_addr(&address).unwrap());
         lab.sandbox("box", &[]);

@@ -3,6 +3,8 @@
 
 use std::process::ExitCode;
 
+use openshell_testkit::cases;
+
 #[cfg(test)]
 mod files;
 #[cfg(test)]
@@ -10,14 +12,9 @@ mod identity;
 #[cfg(test)]
 #[path = "../bypass/lab.rs"]
 mod lab;
-#[cfg(test)]
-mod network;
 
 fn main() -> ExitCode {
-    openshell_testkit::harness::main(&openshell_testkit::cases![
-        network::b08_a_redirect_to_a_private_address_is_another_request,
-        network::b09_the_hosts_own_services_are_not_reached_through_the_proxy,
-        network::m14_a_stopped_supervisor_lets_nothing_out,
+    lab::run(&cases![
         identity::j01_a_copy_or_another_name_of_a_binary_is_another_program,
         identity::j01_a_read_only_mount_of_what_another_mount_lets_write_proves_nothing,
         identity::j07_a_program_replaced_while_it_connects_is_not_its_successor,

@@ -361,7 +361,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             "Ok(fits(ours, peer.state).then_some(peer.cookie))",
             "Ok(Some((ours, peer.cookie).1))",
         )],
-        test: Test::Unit(ISOLATION, "j13"),
+        test: Test::Unit(ISOLATION, "j13_ends"),
         says: "j13",
     },
     Mutant {
@@ -375,24 +375,24 @@ pub(super) const MUTANTS: &[Mutant] = &[
         says: "a_record_is_used_once",
     },
     Mutant {
-        name: "identity: no record is needed",
-        edits: &[edit(
-            "crates/egress/src/connection.rs",
-            "let identified = identified.map_err(|why| Refusal::unidentified(&why))?;",
-            "let identified = identified.unwrap_or(Identified { caller: Default::default(), pid: 0, argv: Vec::new() });",
-        )],
-        test: Test::Unit(EGRESS, "unidentified"),
-        says: "unidentified",
-    },
-    Mutant {
         name: "identity: a file that the agent can write is a binary (J1)",
         edits: &[edit(
             "crates/supervisor/src/binaries.rs",
-            "if !mount.f_flag.contains(StatVfsMountFlags::RDONLY) {",
-            "if false {",
+            "if !mount.f_flag.contains(StatVfsMountFlags::RDONLY) || self.can_be_written(real) {",
+            "if self.can_be_written(real) {",
         )],
         test: Test::Unit("openshell-supervisor", "j01_a_path_on_a_writable_mount"),
         says: "j01",
+    },
+    Mutant {
+        name: "identity: a file that the agent can write by another mount is a binary (J1)",
+        edits: &[edit(
+            "crates/supervisor/src/binaries.rs",
+            "if !mount.f_flag.contains(StatVfsMountFlags::RDONLY) || self.can_be_written(real) {",
+            "if !mount.f_flag.contains(StatVfsMountFlags::RDONLY) {",
+        )],
+        test: Test::Programs("hostile", "j01_a_read_only_mount"),
+        says: "j01_a_read_only_mount",
     },
     // The decision.
     Mutant {

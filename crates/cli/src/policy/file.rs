@@ -37,6 +37,11 @@ impl PolicyFile {
         }
         let text = String::from_utf8(bytes)
             .map_err(|_| CliError::usage(format!("the policy `{name}` is not UTF-8 text")))?;
+        // Nothing at all would be taken for no policy being given.
+        if text.is_empty() {
+            return Err(CliError::usage(format!("the policy `{name}` is empty"))
+                .help("a policy that allows nothing is the line `version: 1`"));
+        }
         Ok(Self { name, text })
     }
 }
@@ -54,5 +59,8 @@ mod tests {
         let binary = folder.path().join("binary");
         std::fs::write(&binary, [0xff, 0xfe]).unwrap();
         assert!(PolicyFile::read(&binary).unwrap_err().to_string().contains("not UTF-8"));
+        let empty = folder.path().join("empty");
+        std::fs::write(&empty, "").unwrap();
+        assert!(PolicyFile::read(&empty).unwrap_err().to_string().contains("is empty"));
     }
 }

@@ -37,6 +37,10 @@ async fn talk(name: String, context: &Context<'_>) -> Result<Exit, CliError> {
         hold_stdin: true,
         terminal: terminal::size(context.config),
     });
-    context.remember(&name);
-    terminal::converse(stream, Conversation::main(&name), context.config).await
+    let earlier = context.remember(&name);
+    let ended = terminal::converse(stream, Conversation::main(&name), context.config).await;
+    if ended.as_ref().is_err_and(CliError::is_before_start) {
+        context.take_back(&name, earlier);
+    }
+    ended
 }

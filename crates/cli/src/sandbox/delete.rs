@@ -40,6 +40,7 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliEr
     };
     let mut failed = None;
     for name in names {
+        context.forget(&name);
         let deleting = client.delete(&name);
         match progress::while_waiting(context.config, &format!("deleting `{name}`"), deleting).await
         {

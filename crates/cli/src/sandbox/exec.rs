@@ -74,6 +74,10 @@ async fn talk(
         terminal,
         timeout: (args.timeout > 0).then(|| Duration::from_secs(args.timeout)),
     });
-    context.remember(&name);
-    terminal::converse(stream, Conversation::exec(), context.config).await
+    let earlier = context.remember(&name);
+    let ended = terminal::converse(stream, Conversation::exec(), context.config).await;
+    if ended.as_ref().is_err_and(CliError::is_before_start) {
+        context.take_back(&name, earlier);
+    }
+    ended
 }

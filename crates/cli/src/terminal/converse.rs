@@ -81,7 +81,7 @@ pub(crate) async fn converse(
         Some(Ok(Event::Started { tty, stdin_held })) => (tty, stdin_held),
         Some(Ok(Event::Exit { code, error })) => return Ok(ended(code, error)),
         Some(Ok(Event::Output(..))) | None => return Err(nothing()),
-        Some(Err(error)) => return Err(error.into()),
+        Some(Err(error)) => return Err(CliError::from(error).before_start()),
     };
     let system = |error| CliError::system("the terminal cannot be used", error);
     let mut signals = Signals::listen().map_err(system)?;
@@ -89,7 +89,7 @@ pub(crate) async fn converse(
         true => Some(RawMode::enter().map_err(system)?),
         false => None,
     };
-    if !stdin_held {
+    if !stdin_held && conversation.is_main() {
         note("this one only watches: the command takes no input, or another program holds it");
     }
     // The size may have changed between the request and now.

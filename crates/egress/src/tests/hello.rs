@@ -67,6 +67,29 @@ async fn d01_a_hello_for_another_name_is_denied_with_an_alert_and_no_bytes() {
 }
 
 #[tokio::test]
+async fn d01_a_hello_for_another_name_behind_a_greeting_revokes_what_was_allowed() {
+    let upstream = Upstream::echo("220 ready\r\n").await;
+    let world = World::new(&host_endpoint(upstream.port)).await;
+    let mut client = world.tunnel(upstream.port).await;
+    client.read_exact(&mut [0; 11]).await.unwrap();
+    client.write_all(&hello(&[sni("evil.com")], 16_384)).await.unwrap();
+    let _ = client.read_to_end(&mut Vec::new()).await;
+    let outcomes: Vec<Outcome> = world
+        .events(2)
+        .await
+        .into_iter()
+        .map(|event| match event {
+            openshell_audit::Event::Network(network) => network.outcome,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        (outcomes, upstream.bytes().as_str()),
+        (vec![Outcome::Allowed, Outcome::Revoked], "")
+    );
+}
+
+#[tokio::test]
 async fn d02_a_hello_without_a_name_or_with_a_hidden_one_is_denied() {
     let (came, predicate, _) = send(&[&hello(&[], 16_384)]).await;
     assert_eq!((came, predicate.as_deref()), (0, Some("sni_missing")));

@@ -46,9 +46,30 @@ async fn a_server_may_speak_first() {
     let mut greeting = [0; 11];
     client.read_exact(&mut greeting).await.unwrap();
     assert_eq!(&greeting, b"220 ready\r\n");
+    // A client that only listens leaves a trace, too.
+    assert_eq!(world.one_network().await.outcome, Outcome::Allowed);
     client.write_all(b"EHLO\r\n").await.unwrap();
     client.shutdown().await.unwrap();
     assert_eq!(read_all(&mut client).await, "EHLO\r\nbye");
+    assert_eq!(world.one_network().await.outcome, Outcome::Allowed);
+}
+
+#[tokio::test]
+async fn m13_nothing_is_relayed_while_events_cannot_be_recorded() {
+    let upstream = Upstream::echo("").await;
+    let world = World::new(&host_endpoint(upstream.port)).await;
+    world.fill_the_log(true);
+    let mut client = world.tunnel(upstream.port).await;
+    client.write_all(b"secret").await.unwrap();
+    assert_eq!(read_all(&mut client).await, "");
+    let to = format!("host.openshell.internal:{}", upstream.port);
+    assert_eq!(world.ask(&format!("GET http://{to}/ HTTP/1.1\r\nHost: {to}\r\n\r\n")).await, "");
+    assert_eq!(upstream.bytes(), "");
+    world.fill_the_log(false);
+    let mut client = world.tunnel(upstream.port).await;
+    client.write_all(b"hello").await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(read_all(&mut client).await, "hellobye");
     assert_eq!(world.one_network().await.outcome, Outcome::Allowed);
 }
 

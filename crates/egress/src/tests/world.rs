@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -48,11 +48,15 @@ impl Identify for Curl {
 }
 
 #[derive(Default)]
-pub(super) struct Events(Mutex<Vec<Event>>);
+pub(super) struct Events(Mutex<Vec<Event>>, AtomicBool);
 
 impl Report for Events {
-    fn record(&self, event: Event) {
-        self.0.lock().unwrap().push(event);
+    fn record(&self, event: Event) -> bool {
+        let has_room = !self.1.load(Ordering::SeqCst);
+        if has_room {
+            self.0.lock().unwrap().push(event);
+        }
+        has_room
     }
 }
 
@@ -140,6 +144,11 @@ impl World {
         let generation = self.generation.fetch_add(1, Ordering::SeqCst) + 1;
         let generation = Generation::new(generation);
         self.policy.send_replace(Arc::new(PolicyInForce { policy: policy(endpoints), generation }));
+    }
+
+    /// From now on no event is kept, or again each.
+    pub(super) fn fill_the_log(&self, is_full: bool) {
+        self.events.1.store(is_full, Ordering::SeqCst);
     }
 
     /// A connection to the proxy.

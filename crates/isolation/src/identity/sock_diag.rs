@@ -31,6 +31,8 @@ pub struct TcpState(u8);
 impl TcpState {
     /// Connected.
     pub const ESTABLISHED: Self = Self(1);
+    /// Closed by itself, which the peer has not acknowledged yet.
+    pub const FIN_WAIT1: Self = Self(4);
     /// Closed by itself, which the peer has acknowledged.
     pub const FIN_WAIT2: Self = Self(5);
     /// Not connected.
@@ -50,6 +52,8 @@ impl TcpState {
 /// connection: both open, or the peer has already sent all that it will send.
 pub fn fits(ours: TcpState, theirs: TcpState) -> bool {
     (ours, theirs) == (TcpState::ESTABLISHED, TcpState::ESTABLISHED)
+        // While ours is there no other connection of the same four numbers can be made.
+        || (ours, theirs) == (TcpState::CLOSE_WAIT, TcpState::FIN_WAIT1)
         || (ours, theirs) == (TcpState::CLOSE_WAIT, TcpState::FIN_WAIT2)
 }
 
@@ -218,4 +222,35 @@ impl Bytes<'_> {
 
 fn malformed() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "malformed sock_diag answer")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Shutdown, TcpListener, TcpStream};
+
+    use rustix::net::{AddressFamily, SocketType, netlink, socket};
+
+    use super::*;
+
+    #[test]
+    fn j13_ends_that_do_not_fit_are_not_of_one_connection() {
+        let kind = SocketType::RAW;
+        let diag = socket(AddressFamily::NETLINK, kind, Some(netlink::SOCK_DIAG)).expect("diag");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("listens");
+        let to = listener.local_addr().expect("bound");
+        let look = |accepted: &TcpStream| peer_of(diag.as_fd(), accepted).expect("a look-up");
+
+        let client = TcpStream::connect(to).expect("connects");
+        let (accepted, _) = listener.accept().expect("accepted");
+        assert!(look(&accepted).is_some());
+        client.shutdown(Shutdown::Write).expect("half closed");
+        assert!(look(&accepted).is_some());
+
+        // Ours has said all before it was identified, which no accepted connection has.
+        let other = TcpStream::connect(to).expect("connects");
+        let (accepted, _) = listener.accept().expect("accepted");
+        accepted.shutdown(Shutdown::Write).expect("half closed");
+        assert_eq!(look(&accepted), None);
+        drop((client, other));
+    }
 }

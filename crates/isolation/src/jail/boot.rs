@@ -126,25 +126,19 @@ fn drop_identity(identity: Identity) -> Result<(), BuildError> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).step(STEP)
 }
 
-/// Limits that every command inherits.
+/// Init's own limits. Commands inherit them, but for that of open files.
 fn set_limits() -> Result<(), BuildError> {
     const STEP: &str = "set the limits";
     /// Processes and threads of one jail: far above what builds use, far below what a fork bomb
     /// needs to hurt. Beyond it fork(2) answers EAGAIN.
     const PROCESSES: u64 = 16_384;
-    /// Open files of one process; programs that need more than 1,024 raise their own limit.
-    const FILES: u64 = 524_288;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).step(STEP)?;
-    let files = lowest(getrlimit(Resource::Nofile).maximum, FILES);
-    let limit = Rlimit { current: Some(files.min(1024)), maximum: Some(files) };
-    setrlimit(Resource::Nofile, limit).step(STEP)?;
-    let processes = lowest(getrlimit(Resource::Nproc).maximum, PROCESSES);
+    let files = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: files, maximum: files }).step(STEP)?;
+    let inherited = getrlimit(Resource::Nproc).maximum;
+    let processes = inherited.map_or(PROCESSES, |inherited| inherited.min(PROCESSES));
     let limit = Rlimit { current: Some(processes), maximum: Some(processes) };
     setrlimit(Resource::Nproc, limit).step(STEP)
-}
-
-fn lowest(inherited: Option<u64>, ours: u64) -> u64 {
-    inherited.map_or(ours, |inherited| inherited.min(ours))
 }
 
 struct Seal {

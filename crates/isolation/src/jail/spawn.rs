@@ -8,7 +8,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use openshell_types::TerminalSize;
 use rustix::fs::Mode;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, chdir, ioctl_tiocsctty, setsid, umask};
+use rustix::process::{
+    Pid, Resource, Rlimit, chdir, getrlimit, ioctl_tiocsctty, setrlimit, setsid, umask,
+};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -182,7 +184,19 @@ fn detach(plan: &Plan, streams: &[OwnedFd], told: BorrowedFd<'_>) -> io::Result<
     sys::close_all_but(&[told])?;
     sys::reset_signals();
     umask(Mode::from_raw_mode(0o022));
-    Ok(())
+    limit_files()
+}
+
+/// Open files of the command's processes; programs that need more than 1,024 raise their limit.
+///
+/// SECURITY: N1: descriptors that wait in sockets are counted for all processes of a host user
+/// together, and who wants to send one more is measured by its own limit. Half of ours: whatever an
+/// agent leaves lying in sockets, init, supervisors and the gateway can still send theirs.
+fn limit_files() -> io::Result<()> {
+    const FILES: u64 = 524_288;
+    let files = getrlimit(Resource::Nofile).maximum.map_or(FILES, |own| (own / 2).min(FILES));
+    let limit = Rlimit { current: Some(files.min(1024)), maximum: Some(files) };
+    Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
 /// Tries the candidates as execvp(3) does: a program that is there but may not be run is

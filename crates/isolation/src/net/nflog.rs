@@ -4,11 +4,15 @@
 //! written by the agent, so every byte behind the netlink header is hostile here.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4};
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::listen;
 use super::netlink::{self, Attributes, Attrs, F_ACK, F_REQUEST, Family, Messages};
+
+/// Where the self-test of a boot sends the datagram that must be refused: TEST-NET-1, the port of
+/// the discard service. Its report is the first one for that place.
+pub const SELF_TEST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 9);
 
 /// Room for one batch of reports; see [`recv`].
 pub const BUFFER: usize = 32 * 1024;

@@ -148,8 +148,8 @@ fn name_source(bind: &Bind) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     match bind.origin {
         // SECURITY: another sandbox may write the folder that holds this one, and put a link to
-        // ~/.ssh in its place (K9).
-        Origin::Mount => openat2(
+        // ~/.ssh in its place (K9). The sources are real paths, so no link is missed.
+        Origin::Mount | Origin::Policy | Origin::Tool => openat2(
             CWD,
             &bind.source,
             flags,
@@ -163,9 +163,7 @@ fn name_source(bind: &Bind) -> rustix::io::Result<OwnedFd> {
                 _ => Err(Errno::NOTDIR),
             }
         }
-        Origin::System | Origin::Policy | Origin::Tool => {
-            rustix::fs::open(&bind.source, flags, Mode::empty())
-        }
+        Origin::System => rustix::fs::open(&bind.source, flags, Mode::empty()),
     }
 }
 

@@ -11,6 +11,7 @@ use libc::{
 use openshell_types::Identity;
 
 use super::facts::{Mount, Status, id_map, interfaces, mounts};
+use crate::net::nflog::SELF_TEST;
 use crate::report::ProbeResult;
 use crate::rootfs::LANDLOCK_PROBE;
 use crate::spec::{Access, HOME, JailSpec};
@@ -141,11 +142,9 @@ fn socket(family: libc::c_int, kind: libc::c_int) -> io::Result<()> {
     sys::attempt(libc::SYS_socket, [family.into(), kind.into(), 0, 0, 0]).map(drop)
 }
 
-/// To TEST-NET-1, at the port of the discard service.
 fn send_datagram() -> io::Result<()> {
-    const WORLD: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    socket.send_to(b"x", WORLD).map(drop)
+    socket.send_to(b"x", SELF_TEST).map(drop)
 }
 
 fn only_own_ids_are_mapped(spec: &JailSpec) -> Result<String, String> {

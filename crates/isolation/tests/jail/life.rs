@@ -33,6 +33,7 @@ pub const CASES: &[Case] = &[
         outside: fresh,
         inside: fresh_inside,
     },
+    Case { name: LEFT_IN_SOCKETS, outside: left_in_sockets, inside: left_in_sockets_inside },
     Case { name: "leaves_no_zombies", outside: orphans, inside: || {} },
     Case { name: "ends_with_its_control_socket", outside: hang_up, inside: || {} },
     Case { name: "ends_within_a_second_of_its_killed_supervisor", outside: killed, inside: || {} },
@@ -53,6 +54,51 @@ fn pipes(lab: &Lab) {
     assert_eq!(output.code, 7);
     assert_eq!(output.stdout, "/sandbox\n/sandbox\n1000\n");
     assert_eq!(output.stderr, "oops\n");
+}
+
+const LEFT_IN_SOCKETS: &str = "n01_descriptors_left_in_sockets_do_not_keep_init_from_sending";
+
+fn left_in_sockets(lab: &Lab) {
+    let session = lab.jail();
+    lab.spawn_attempt(&session);
+    let spawned = session.event().unwrap();
+    assert!(matches!(spawned.message, Event::Spawned { .. }));
+    let [_stdin, stdout, _stderr] = <[OwnedFd; 3]>::try_from(spawned.descriptors).unwrap();
+    let mut line = String::new();
+    BufReader::new(File::from(stdout)).read_line(&mut line).unwrap();
+    assert_eq!(line, "full\n");
+    assert_eq!(session.sh("echo on").stdout, "on\n");
+}
+
+/// Leaves as many descriptors in sockets as the kernel takes from this process.
+fn left_in_sockets_inside() {
+    use rustix::net::{
+        AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
+        SocketType, sendmsg, socketpair,
+    };
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+    let null = File::open("/dev/null").unwrap();
+    let many = [null.as_fd(); 200];
+    let mut kept = Vec::new();
+    let refused = 'all: loop {
+        let kind = SocketType::STREAM;
+        let pair = socketpair(AddressFamily::UNIX, kind, SocketFlags::empty(), None).unwrap();
+        for _ in 0..4 {
+            let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(200))];
+            let mut message = SendAncillaryBuffer::new(&mut space);
+            assert!(message.push(SendAncillaryMessage::ScmRights(&many)));
+            let bytes = [std::io::IoSlice::new(b"x")];
+            if let Err(error) = sendmsg(&pair.0, &bytes, &mut message, SendFlags::empty()) {
+                break 'all error;
+            }
+        }
+        kept.push(pair);
+    };
+    assert_eq!(refused, rustix::io::Errno::TOOMANYREFS);
+    println!("full");
+    std::thread::sleep(Duration::from_secs(60));
 }
 
 fn own_pipes(lab: &Lab) {

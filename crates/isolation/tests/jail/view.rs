@@ -28,6 +28,11 @@ pub const CASES: &[Case] = &[
     Case { name: "mounts_a_single_file", outside: file, inside: file_inside },
     Case { name: "binds_a_file_of_ours_over_the_hosts", outside: ours_over, inside: || {} },
     Case {
+        name: "k09_a_shown_path_that_became_a_link_since_it_was_checked_is_refused",
+        outside: became_a_link,
+        inside: || {},
+    },
+    Case {
         name: "a_policy_adds_a_host_path_and_no_secret",
         outside: policy,
         inside: policy_inside,
@@ -161,6 +166,19 @@ fn read_only_inside() {
     assert_errno(fs::write("/sandbox/project/new", "x"), refused);
     assert_errno(fs::remove_file("/sandbox/project/inner"), refused);
     assert_errno(OpenOptions::new().append(true).open("/sandbox/project/inner"), refused);
+}
+
+fn became_a_link(lab: &Lab) {
+    let secret = lab.host_folder("secret");
+    let parent = lab.host_folder("parent");
+    std::os::unix::fs::symlink(&secret, parent.join("data")).unwrap();
+    for origin in [Origin::Policy, Origin::Tool, Origin::Mount] {
+        for source in [parent.join("data"), parent.join("data/inner")] {
+            let bind = Bind { origin, ..mount(source.clone(), "/work", Access::ReadOnly) };
+            let error = lab.build(|spec| spec.binds.push(bind)).err().unwrap();
+            assert_eq!((error.path, error.errno), (Some(source), Some(libc::ELOOP)), "{origin:?}");
+        }
+    }
 }
 
 fn nested(lab: &Lab) {

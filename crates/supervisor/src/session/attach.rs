@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use crate::copy::Input;
 use crate::limits;
 use crate::main_command::{MainCommand, MainState, Stdin};
+use crate::output::Reader;
 use crate::sandbox::Sandbox;
 use crate::stdio::terminal_size;
 
@@ -22,16 +23,13 @@ pub(super) async fn serve(sandbox: &Arc<Sandbox>, attach: Attach, stream: Stream
     if main.has_terminal() && attach.cols > 0 && attach.rows > 0 {
         main.resize(terminal_size(attach.cols, attach.rows));
     }
+    let reader = main.output().reader(attach.resume_offset);
     main.start();
-
-    let kept = main.output().start();
-    let end = main.output().watch().borrow().end;
-    let offset = attach.resume_offset.unwrap_or(kept).clamp(kept, end);
-    if out.opened(main.has_terminal(), stdin.is_some(), offset).await.is_err() {
+    if out.opened(main.has_terminal(), stdin.is_some(), reader.offset()).await.is_err() {
         return;
     }
 
-    let output = output(main, &out, offset);
+    let output = output(main, &out, reader);
     let feeding = feed(stdin, &mut input);
     tokio::pin!(output, feeding);
     let mut fed = false;
@@ -69,14 +67,13 @@ impl Drop for Attached<'_> {
 }
 
 /// Sends output until there is no more, then how the command ended.
-async fn output(main: &MainCommand, out: &Out, mut offset: u64) -> Result<(), Gone> {
+async fn output(main: &MainCommand, out: &Out, mut reader: Reader<'_>) -> Result<(), Gone> {
     let mut progress = main.output().watch();
     loop {
         let closed = progress.borrow_and_update().closed;
-        while let Some(piece) = main.output().read(offset, limits::CHUNK) {
+        while let Some(piece) = reader.next(limits::CHUNK) {
             out.data(piece.channel, &piece.data, piece.offset).await?;
-            let length = u64::try_from(piece.data.len()).unwrap_or(0);
-            offset = piece.offset.saturating_add(length);
+            reader.has_read(&piece);
         }
         if closed {
             break;

@@ -7,7 +7,7 @@ mod wait;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use openshell_client::{AttachOptions, Client, Created, NewSandbox};
+use openshell_client::{AttachOptions, Client, Created, NewSandbox, Phase};
 use openshell_types::{Mount, SandboxName, TerminalSize};
 
 use super::variables;
@@ -156,7 +156,22 @@ impl Plan {
         }
         let stream =
             client.attach(AttachOptions { sandbox: name.clone(), hold_stdin: true, terminal });
-        terminal::converse(stream, Conversation::main(&name), context.config).await
+        match terminal::converse(stream, Conversation::main(&name), context.config).await {
+            Err(error) if error.is_before_start() => Err(undo(&client, &name, error).await),
+            ended => ended,
+        }
+    }
+}
+
+/// Removes a sandbox that could not start: there is nothing in it to be kept.
+async fn undo(client: &Client, name: &str, error: CliError) -> CliError {
+    match client.sandbox(name).await {
+        Ok(sandbox) if sandbox.phase == Phase::Error => match client.delete(name).await {
+            Ok(_) => error,
+            Err(_) => error.help(format!("`openshell sandbox delete {name}` removes what is left")),
+        },
+        // It is being started, or nobody can tell.
+        _ => error,
     }
 }
 
@@ -248,7 +263,10 @@ async fn detached(
     context: &Context<'_>,
 ) -> Result<Exit, CliError> {
     let ready = wait::until_ready(client, name);
-    let sandbox = progress::while_waiting(context.config, "starting", ready).await?;
+    let sandbox = match progress::while_waiting(context.config, "starting", ready).await {
+        Err(error) if error.is_before_start() => return Err(undo(client, name, error).await),
+        ready => ready?,
+    };
     let view = View::from(sandbox);
     output::show(format.unwrap_or_default(), &view, |view| format!("{}\n", escape(&view.name)))?;
     Ok(Exit::OK)

@@ -31,10 +31,8 @@ pub(crate) async fn until_ready(client: &Client, name: &str) -> Result<Sandbox, 
                     Exit::FAILED,
                     format!("sandbox `{name}` did not start: {why}"),
                 )
-                .help(format!(
-                    "`openshell doctor` checks this machine; \
-                               `openshell sandbox delete {name}` removes what is left"
-                )));
+                .help("`openshell doctor` checks this machine")
+                .before_start());
             }
             Phase::Deleting | Phase::Stopping | Phase::Stopped => {
                 return Err(CliError::new(

@@ -1,0 +1,119 @@
+//! Moving many bytes from socket to socket through a pipe, so that they are not copied into this
+//! process and out again.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::limits;
+
+/// A pipe that is empty between two rounds.
+pub(crate) struct Pipe {
+    way_in: OwnedFd,
+    way_out: OwnedFd,
+}
+
+/// Why a pipe stopped carrying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// Nothing more will come.
+    End,
+    /// Nothing came for a while.
+    Idle,
+}
+
+impl Pipe {
+    /// A new one.
+    pub(crate) fn new() -> io::Result<Self> {
+        let (way_out, way_in) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        // A user's pipes have a total; beyond it this one stays as small as it is.
+        let _size = fcntl_setpipe_size(&way_in, limits::PIPE);
+        Ok(Self { way_in, way_out })
+    }
+
+    /// Carries all that comes. Whoever drops the future loses what is in the pipe, and has to reset
+    /// both ends.
+    pub(crate) async fn carry(
+        &self,
+        from: &TcpStream,
+        to: &TcpStream,
+        moved: &AtomicU64,
+    ) -> io::Result<Pause> {
+        loop {
+            let taken = from.async_io(Interest::READABLE, || {
+                // The pipe is empty, so only the socket can make this wait.
+                Ok(splice(from, None, &self.way_in, None, limits::PIPE, FLAGS)?)
+            });
+            let Ok(taken) = timeout(limits::BULK_IDLE, taken).await else {
+                return Ok(Pause::Idle);
+            };
+            let mut left = taken?;
+            if left == 0 {
+                return Ok(Pause::End);
+            }
+            while left > 0 {
+                let passed = to.async_io(Interest::WRITABLE, || {
+                    Ok(splice(&self.way_out, None, to, None, left, FLAGS)?)
+                });
+                let passed = passed.await?;
+                if passed == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                left = left.saturating_sub(passed);
+                moved.fetch_add(u64::try_from(passed).unwrap_or(1), Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+const FLAGS: SpliceFlags = SpliceFlags::NONBLOCK.union(SpliceFlags::MOVE);
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (near, listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn everything_arrives_in_order_and_the_end_is_told() {
+        let ((mut source, from), (to, mut sink)) = (pair().await, pair().await);
+        let sent: Vec<u8> =
+            (0..3_000_000_u32).map(|at| at.to_le_bytes()[0] ^ (at >> 9) as u8).collect();
+        let copy = sent.clone();
+        let writing = tokio::spawn(async move {
+            source.write_all(&copy).await.unwrap();
+            source.shutdown().await.unwrap();
+        });
+        let reading = tokio::spawn(async move {
+            let mut got = Vec::new();
+            sink.read_to_end(&mut got).await.unwrap();
+            got
+        });
+        let moved = AtomicU64::new(0);
+        let pause = Pipe::new().unwrap().carry(&from, &to, &moved).await.unwrap();
+        drop(to);
+        writing.await.unwrap();
+        assert_eq!(pause, Pause::End);
+        assert_eq!(moved.load(Ordering::Relaxed), 3_000_000);
+        assert!(reading.await.unwrap() == sent, "other bytes arrived");
+    }
+
+    #[tokio::test]
+    async fn a_silent_source_gives_its_pipe_back() {
+        let ((_source, from), (to, _sink)) = (pair().await, pair().await);
+        let pause = Pipe::new().unwrap().carry(&from, &to, &AtomicU64::new(0)).await.unwrap();
+        assert_eq!(pause, Pause::Idle);
+    }
+}

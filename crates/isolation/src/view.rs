@@ -75,16 +75,15 @@ fn system_binds() -> Vec<Bind> {
 
 /// The bind for a tool at its own path: of what is there now, if that is still no secret.
 fn tool_bind(path: &Path, forbidden: &[PathBuf]) -> Result<Bind, String> {
-    let shown = path.display();
-    let real = path
-        .canonicalize()
-        .map_err(|error| format!("the tool `{shown}` is left out: it cannot be found: {error}"))?;
+    let bind = Bind::read_only(path, Origin::Tool);
+    // Opening one that is not there says why there is no jail.
+    let Ok(real) = path.canonicalize() else { return Ok(bind) };
     // SECURITY: K9: another sandbox may have put a link there since the gateway looked.
     if let Some(secret) = mounts::touching(&real, forbidden) {
-        let secret = secret.display();
-        return Err(format!("the tool `{shown}` is left out: `{secret}` is kept from sandboxes"));
+        let (path, secret) = (path.display(), secret.display());
+        return Err(format!("the tool `{path}` is left out: `{secret}` is kept from sandboxes"));
     }
-    Ok(Bind { source: real, ..Bind::read_only(path, Origin::Tool) })
+    Ok(Bind { source: real, ..bind })
 }
 
 /// The bind for a path of the policy's `read_only`; nothing where the jail has it already.

@@ -86,12 +86,12 @@ pub(crate) const BYPASS_DESTINATIONS: usize = 256;
 /// refused.
 pub(crate) const CONFIG_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Connections that are served at once when so many files may be open: each has two, and a quarter
-/// is kept for commands, the session, name servers and addresses that are tried side by side. One
-/// more connection is reset.
+/// Connections that are served at once when so many files may be open: each has two, and four more
+/// while it moves much; a quarter is kept for commands, the session, name servers and addresses that
+/// are tried side by side. One more connection is reset.
 pub(crate) fn connections(files: Option<u64>) -> usize {
     let most = openshell_egress::Settings::default().max_connections;
-    let fit = files.map(|files| usize::try_from(files / 8 * 3).unwrap_or(usize::MAX));
+    let fit = files.map(|files| usize::try_from(files / 8).unwrap_or(usize::MAX));
     fit.map_or(most, |fit| fit.min(most))
 }
 
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn n04_connections_never_use_up_the_descriptors() {
         let most = openshell_egress::Settings::default().max_connections;
-        assert_eq!(connections(Some(1024)), 384);
+        assert_eq!(connections(Some(4096)), 512);
         assert_eq!((connections(Some(1 << 20)), connections(None)), (most, most));
     }
 }

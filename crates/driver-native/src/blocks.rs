@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -47,8 +47,9 @@ impl Blocks {
         Self { file, etc: PathBuf::from("/etc") }
     }
 
-    /// The block of `id`: the one it has, or a free one. It is the sandbox's once it is on disk.
-    pub(crate) fn allocate(&self, id: &SandboxId) -> Result<(Identity, Unwritten), DriverError> {
+    /// The block of `id`: the one it has, or a free one. Nobody else gets it from here on; the disk
+    /// has it once [`Unsynced::sync`] returned.
+    pub(crate) fn allocate(&self, id: &SandboxId) -> Result<(Identity, Unsynced), DriverError> {
         self.change(|table| {
             if let Some((&start, _)) = table.blocks.iter().find(|(_, owner)| *owner == id) {
                 return Ok(Identity::Block { start });
@@ -75,18 +76,18 @@ impl Blocks {
         if !self.file.exists() {
             return Ok(());
         }
-        let ((), unwritten) = self.change(|table| {
+        let ((), unsynced) = self.change(|table| {
             table.blocks.retain(|_, owner| owner != id);
             Ok(())
         })?;
-        unwritten.write()
+        unsynced.sync()
     }
 
-    /// Reads the table under its lock and lets `edit` change it.
+    /// Reads the table under its lock, lets `edit` change it, and puts the changed one in place.
     fn change<T>(
         &self,
         edit: impl FnOnce(&mut Table) -> Result<T, DriverError>,
-    ) -> Result<(T, Unwritten), DriverError> {
+    ) -> Result<(T, Unsynced), DriverError> {
         let folder = self.file.parent().unwrap_or(Path::new("/"));
         make_private_folder(folder)?;
         let lock_path = self.file.with_extension("lock");
@@ -102,7 +103,18 @@ impl Blocks {
 
         let mut table = self.read()?;
         let result = edit(&mut table)?;
-        Ok((result, Unwritten { table, file: self.file.clone(), _lock: lock }))
+        let file =
+            self.replace(&table).map_err(io_error(format!("writing {}", self.file.display())))?;
+        Ok((result, Unsynced { file, _lock: lock }))
+    }
+
+    /// Puts a table in place of the one before, for every process to see.
+    fn replace(&self, table: &Table) -> io::Result<fs::File> {
+        let fresh = self.file.with_extension("new");
+        let mut file = fs::File::create(&fresh)?;
+        file.write_all(&serde_json::to_vec(table)?)?;
+        fs::rename(&fresh, &self.file)?;
+        Ok(file)
     }
 
     fn read(&self) -> Result<Table, DriverError> {
@@ -155,24 +167,18 @@ impl Blocks {
     }
 }
 
-/// A changed table. Its lock is held until it is written or dropped.
+/// A changed table that is in place, but perhaps not on the disk yet. Its lock is held until then.
 #[must_use]
-pub(crate) struct Unwritten {
-    table: Table,
-    file: PathBuf,
+pub(crate) struct Unsynced {
+    file: fs::File,
     _lock: OwnedFd,
 }
 
-impl Unwritten {
-    /// Puts the table on the disk, which takes as long as the disk does.
-    pub(crate) fn write(self) -> Result<(), DriverError> {
-        let context = || format!("writing {}", self.file.display());
-        let text = serde_json::to_vec(&self.table)
-            .map_err(|e| io_error(context())(io::Error::other(e)))?;
-        let fresh = self.file.with_extension("new");
-        fs::write(&fresh, text).map_err(io_error(context()))?;
-        fs::File::open(&fresh).and_then(|file| file.sync_all()).map_err(io_error(context()))?;
-        fs::rename(&fresh, &self.file).map_err(io_error(context()))
+impl Unsynced {
+    /// Waits until the disk has the table. A loss of power before ends every jail as well; only the
+    /// folder of the newest sandbox could then belong to ids that are given out again.
+    pub(crate) fn sync(self) -> Result<(), DriverError> {
+        self.file.sync_all().map_err(io_error("syncing the table of uid blocks"))
     }
 }
 
@@ -220,8 +226,8 @@ mod tests {
     }
 
     fn allocate(blocks: &Blocks, id: &SandboxId) -> Identity {
-        let (identity, unwritten) = blocks.allocate(id).expect("block");
-        unwritten.write().expect("written");
+        let (identity, unsynced) = blocks.allocate(id).expect("block");
+        unsynced.sync().expect("synced");
         identity
     }
 

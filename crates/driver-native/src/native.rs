@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::blocks::{Blocks, Unwritten};
+use crate::blocks::{Blocks, Unsynced};
 use crate::error::io_error;
 use crate::folder::{Folders, last_words, open_log};
 use crate::launch::{Start, start};
@@ -74,11 +74,11 @@ impl Native {
     }
 
     /// Which host ids stand behind the jail of `id`.
-    fn identity(&self, id: &SandboxId) -> Result<(Identity, Option<Unwritten>), DriverError> {
+    fn identity(&self, id: &SandboxId) -> Result<(Identity, Option<Unsynced>), DriverError> {
         if geteuid().is_root() {
             // SECURITY: K20: host uid 0 is never mapped into a jail, not even without capability.
-            let (identity, unwritten) = self.blocks.allocate(id)?;
-            return Ok((identity, Some(unwritten)));
+            let (identity, unsynced) = self.blocks.allocate(id)?;
+            return Ok((identity, Some(unsynced)));
         }
         Ok((Identity::Caller { uid: geteuid().as_raw(), gid: getegid().as_raw() }, None))
     }
@@ -114,10 +114,10 @@ impl Driver for Native {
         if placement.spec.command.is_empty() {
             return Err(DriverError::Spec("a sandbox needs a command to run".into()));
         }
-        let (identity, unwritten) = self.identity(id)?;
-        // The disk takes longer than a start. The table's lock is held meanwhile, so that no other
-        // sandbox gets the block, and nothing is told of this one before the disk has it.
-        let written = spawn_blocking(move || unwritten.map_or(Ok(()), Unwritten::write));
+        let (identity, unsynced) = self.identity(id)?;
+        // The table names this sandbox from here on; waiting for the disk takes longer than a start,
+        // so it is done beside it, and nothing is told of the sandbox before.
+        let synced = spawn_blocking(move || unsynced.map_or(Ok(()), Unsynced::sync));
         let folder = self.folders.prepare(placement, identity, &self.config.upstream)?;
         let session_dir = self.session_dir()?;
         let started = start(Start {
@@ -128,10 +128,10 @@ impl Driver for Native {
             launch: Launch { token: placement.token.clone(), generation: placement.generation },
         })
         .await?;
-        let written = written
+        let synced = synced
             .await
-            .unwrap_or_else(|error| Err(DriverError::Host(format!("writing failed: {error}"))));
-        if let Err(error) = written {
+            .unwrap_or_else(|error| Err(DriverError::Host(format!("syncing failed: {error}"))));
+        if let Err(error) = synced {
             // SECURITY: K20: ids that are on no record would be given to the next sandbox as well.
             self.stop(id).await?;
             return Err(error);

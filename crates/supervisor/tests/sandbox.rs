@@ -4,7 +4,9 @@
 
 mod world;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::io::{Write as _, stdout};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -311,19 +313,27 @@ fn running(marker: &str) -> usize {
 fn all_of_this_holds_for_an_ordinary_user() {
     const NOBODY: u32 = 65_534;
     if !rustix::process::geteuid().is_root() {
+        // Past the capture of what passing tests print: a test that does not run is named.
+        let name = "all_of_this_holds_for_an_ordinary_user";
+        writeln!(stdout(), "skipped {name}: it is what runs now").expect("standard output");
         return;
     }
-    let binary = std::env::current_exe().expect("own path");
-    let run = Command::new(&binary).uid(NOBODY).gid(NOBODY).current_dir("/").output();
-    match run {
-        Ok(run) => assert!(
-            run.status.success(),
-            "{}{}",
-            String::from_utf8_lossy(&run.stdout),
-            String::from_utf8_lossy(&run.stderr)
-        ),
-        // A target folder that only root may walk.
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
-        Err(error) => panic!("{error}"),
-    }
+    // The target folder may be one that only root enters: a copy, and a link that walks nowhere.
+    let folder = tempfile::tempdir().expect("temporary folder");
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("open to all");
+    let supervisor = folder.path().join("openshell-supervisor");
+    fs::copy(world::supervisor_binary(), &supervisor).expect("a copy");
+    let run = Command::new("/proc/self/exe")
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .env(world::SUPERVISOR, supervisor)
+        .current_dir("/")
+        .output()
+        .expect("run");
+    assert!(
+        run.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&run.stdout),
+        String::from_utf8_lossy(&run.stderr)
+    );
 }

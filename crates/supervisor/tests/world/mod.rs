@@ -95,7 +95,7 @@ impl World {
         let driver = Native::new(NativeConfig {
             state_dir: folder.path().join("openshell/sandboxes"),
             session_dir,
-            supervisor_binary: PathBuf::from(env!("CARGO_BIN_EXE_openshell-supervisor")),
+            supervisor_binary: supervisor_binary(),
             uid_blocks: folder.path().join("uid-blocks.json"),
             upstream: Upstream::default(),
         });
@@ -310,4 +310,13 @@ impl Link {
 /// An exec without a terminal.
 pub fn exec(argv: &[&str]) -> wire::Exec {
     wire::Exec { argv: argv.iter().map(ToString::to_string).collect(), ..wire::Exec::default() }
+}
+
+/// Names a copy of the supervisor, for a run as a user who may not enter the target folder.
+pub const SUPERVISOR: &str = "OPENSHELL_TEST_SUPERVISOR";
+
+/// The program under test.
+pub fn supervisor_binary() -> PathBuf {
+    let built = || env!("CARGO_BIN_EXE_openshell-supervisor").into();
+    std::env::var_os(SUPERVISOR).unwrap_or_else(built).into()
 }

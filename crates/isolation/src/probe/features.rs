@@ -124,14 +124,18 @@ fn restarts_notified_calls() -> bool {
 /// nf_tables with TPROXY, in a network namespace of its own.
 pub fn capture() -> Check {
     const NAME: &str = "capture";
+    const NO_NAMESPACE: &str = "no namespace to try it in";
     let tried = in_child(|| {
-        unshare(NEW_JAIL).map_err(|error| format!("no namespace to try it in: {error}"))?;
+        unshare(NEW_JAIL).map_err(|error| format!("{NO_NAMESPACE}: {error}"))?;
         let listeners = net::configure().map_err(|error| crate::error::with_causes(&error))?;
         let v6 = if listeners.tcp6.is_some() { "IPv4 and IPv6" } else { "IPv4; no IPv6 here" };
         Ok(format!("nf_tables and TPROXY work, {v6}"))
     });
     match tried {
         Ok(detail) => Check::ok(NAME, detail),
+        Err(detail) if detail.starts_with(NO_NAMESPACE) => {
+            Check::fail(NAME, detail, "mend the user namespaces first")
+        }
         Err(detail) => Check::fail(
             NAME,
             detail,

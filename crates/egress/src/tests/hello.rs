@@ -43,7 +43,7 @@ async fn send(pieces: &[&[u8]]) -> (usize, Option<String>, Vec<u8>) {
     }
     let _ = client.shutdown().await;
     let mut back = Vec::new();
-    let _ = client.read_to_end(&mut back).await;
+    read_to_its_end(&mut client, &mut back).await;
     let event = world.one_network().await;
     let predicate = event.reason.map(|reason| reason.predicate);
     assert_eq!(predicate.is_some(), event.outcome == Outcome::Denied);
@@ -73,7 +73,7 @@ async fn d01_a_hello_for_another_name_behind_a_greeting_revokes_what_was_allowed
     let mut client = world.tunnel(upstream.port).await;
     client.read_exact(&mut [0; 11]).await.unwrap();
     client.write_all(&hello(&[sni("evil.com")], 16_384)).await.unwrap();
-    let _ = client.read_to_end(&mut Vec::new()).await;
+    read_to_its_end(&mut client, &mut Vec::new()).await;
     let outcomes: Vec<Outcome> = world
         .events(2)
         .await

@@ -237,8 +237,16 @@ fn listen(address: Ipv4Addr) -> TcpListener {
 /// All that comes until the end; a reset ends it too.
 pub(super) async fn read_all(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    let _ = stream.read_to_end(&mut bytes).await;
+    read_to_its_end(stream, &mut bytes).await;
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Reads until the end or a reset. A connection that neither side ends fails the test by name
+/// instead of hanging it.
+pub(super) async fn read_to_its_end(stream: &mut TcpStream, bytes: &mut Vec<u8>) {
+    const LONGEST: Duration = Duration::from_secs(30);
+    let ended = tokio::time::timeout(LONGEST, stream.read_to_end(bytes)).await;
+    assert!(ended.is_ok(), "the connection was not ended");
 }
 
 /// A server that remembers how many connections it got, and all their bytes.

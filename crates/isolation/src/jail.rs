@@ -10,9 +10,8 @@ mod spawn;
 use std::os::fd::OwnedFd;
 
 use crate::net::Listeners;
-use crate::report::Report;
 
-pub use build::build;
+pub use build::{Building, Trial, begin, build};
 pub(crate) use idmap::IdMaps;
 
 /// What the supervisor holds of a jail. Dropping [`Jail::control`] ends the jail: its init exits at
@@ -36,8 +35,6 @@ pub struct Jail {
     /// Where the jail's connections and DNS questions arrive.
     pub capture: Listeners,
     /// Where the filter's questions arrive; `None` on a host where another program holds the one
-    /// listener that there can be, which [`Report::capture`] says.
+    /// listener that there can be.
     pub seccomp_listener: Option<OwnedFd>,
-    /// What is in force.
-    pub report: Report,
 }

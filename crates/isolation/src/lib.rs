@@ -28,7 +28,7 @@ mod view;
 mod testing;
 
 pub use error::BuildError;
-pub use jail::{Jail, build};
+pub use jail::{Building, Jail, Trial, begin, build};
 pub use privileges::drop_privileges;
 pub use report::{LandlockReport, ProbeResult, Report, SeccompReport};
 pub use spec::{Access, Bind, JailSpec, LandlockMode, Origin};

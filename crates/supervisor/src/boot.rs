@@ -2,25 +2,24 @@
 //!
 //! 1. Own session, no core files; descriptors of the driver put away.
 //! 2. The lock: from here on a driver finds us.
-//! 3. The folder's files, the identifier, the jail. No secret is in this process yet, for the
-//!    jail's init and the identifier start as copies of it.
+//! 3. The folder's files, the identifier, the jail's init. No secret is in this process yet, for
+//!    both start as copies of it.
 //! 4. The launch message with the token; whatever must be opened by name.
-//! 5. Privileges dropped, seal on; then the runtime.
+//! 5. Privileges dropped, seal on; then the runtime. Init sets the jail up meanwhile: not a byte of
+//!    what it says is read before the seal.
 
 use std::env;
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use openshell_driver::launch::{Launch, Upstream};
-use openshell_isolation::identity::{self, Hashing, Identifier, Ids, JailView, RecordReader};
 use openshell_isolation::seal::{SealError, SupervisorSeal, seal_supervisor};
-use openshell_isolation::{Bind, BuildError, Jail, drop_privileges};
+use openshell_isolation::{BuildError, drop_privileges};
 use openshell_policy::Policy;
-use openshell_types::{Generation, Identity, Redacted, SandboxSpec};
+use openshell_types::{Generation, Redacted, SandboxSpec};
 use rustix::fs::Mode;
-use rustix::process::{Resource, Rlimit, getrlimit, getuid, setrlimit, setsid, umask};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid, umask};
 use thiserror::Error;
 
 use crate::config::{Config, ConfigError};
@@ -31,12 +30,9 @@ use crate::launched::Launched;
 use crate::life;
 use crate::lock;
 use crate::main_log::MainLog;
+use crate::raise::Raising;
 use crate::session::{Dial, Place, hello, tell_failure};
 use crate::status::Status;
-use crate::view::{jail_spec, named_sockets};
-
-/// Where the jail's own mounts are: Unix sockets there are the agent's.
-const PRIVATE: &[&str] = &["/sandbox", "/tmp"];
 
 /// What is read by name after the seal: how names are resolved, and who signs certificates. The
 /// folders rather than the files, which are replaced when the host changes networks.
@@ -102,11 +98,7 @@ pub(crate) struct Booted {
     pub(crate) generation: Generation,
     pub(crate) boot_id: String,
     pub(crate) timezone: String,
-    pub(crate) jail: Jail,
-    /// What of the host the jail sees.
-    pub(crate) binds: Vec<Bind>,
-    pub(crate) identifier: Identifier,
-    pub(crate) records: RecordReader,
+    pub(crate) raising: Raising,
     pub(crate) journal: Journal,
     pub(crate) main_log: MainLog,
     pub(crate) interfaces: Interfaces,
@@ -114,14 +106,6 @@ pub(crate) struct Booted {
     pub(crate) children: Option<fs::File>,
     pub(crate) dial: Dial,
     pub(crate) token: Redacted<String>,
-}
-
-/// A jail and who watches its connections.
-struct Built {
-    jail: Jail,
-    binds: Vec<Bind>,
-    identifier: Identifier,
-    records: RecordReader,
 }
 
 /// Boots, and runs the sandbox to its end.
@@ -134,17 +118,17 @@ pub fn run() -> Result<(), BootError> {
     launched.confirm().map_err(BootError::Launch)?;
 
     let folder = env::current_dir().map_err(open("finding the sandbox's folder"))?;
-    let built = Config::read().map_err(BootError::from).and_then(|config| {
-        let built = build(&config, &folder)?;
-        Ok((config, built))
+    let begun = Config::read().map_err(BootError::from).and_then(|config| {
+        let raising = Raising::begin(&config, &folder)?;
+        Ok((config, raising))
     });
     // SECURITY: I1: only now does a secret come into this process.
     let (launch, session_dir) = launched.receive().map_err(BootError::Launch)?;
     let dial = Dial::new(session_dir);
     let place = Place { generation: launch.generation, last_sequence: 0 };
     let (token, sandbox) = (launch.token.clone(), folder_name(&folder));
-    let readied = built.and_then(|(config, built)| {
-        ready(config, built, Given { launch, dial: dial.clone(), boot_id: boot_id.clone() })
+    let readied = begun.and_then(|(config, raising)| {
+        ready(config, raising, Given { launch, dial: dial.clone(), boot_id: boot_id.clone() })
     });
     match readied {
         Ok(booted) => life::run(booted).map_err(BootError::Life),
@@ -170,54 +154,6 @@ fn detach() -> io::Result<()> {
     Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)
 }
 
-fn build(config: &Config, folder: &Path) -> Result<Built, BootError> {
-    let spec = &config.spec;
-    let (jail_spec, notes) =
-        jail_spec(spec, &config.policy, folder, getuid().as_raw()).map_err(BootError::Config)?;
-    let mut identifier =
-        identity::spawn(&identifier_options(config)).map_err(BootError::Identifier)?;
-    let mut jail = openshell_isolation::build(&jail_spec)?;
-    jail.report.notes.extend(notes);
-
-    // SECURITY: J7: a jail whose connections nobody watches is not used.
-    let listener = jail.seccomp_listener.take().ok_or_else(|| {
-        BootError::Identifier(io::Error::other(
-            "another seccomp listener is in force on this process; start the gateway outside of it",
-        ))
-    })?;
-    let sockets = named_sockets(spec);
-    let private: Vec<&Path> = PRIVATE.iter().map(Path::new).collect();
-    let allowed: Vec<&Path> = sockets.iter().map(PathBuf::as_path).collect();
-    let view = JailView {
-        listener,
-        root: jail.root.as_fd(),
-        private: &private,
-        allowed_sockets: &allowed,
-    };
-    identifier.attach(view).map_err(BootError::Identifier)?;
-    let records = identifier
-        .take_records()
-        .ok_or_else(|| BootError::Identifier(io::Error::other("its records were taken")))?;
-    Ok(Built { jail, binds: jail_spec.binds, identifier, records })
-}
-
-fn identifier_options(config: &Config) -> identity::Options {
-    let ids = match config.spec.identity {
-        Identity::Block { start } => {
-            let agent = start.saturating_add(Identity::AGENT);
-            Some(Ids { uid: agent, gid: agent })
-        }
-        Identity::Caller { .. } => None,
-    };
-    // Only a rule with a digest needs one before it can decide; everybody else need not wait.
-    let hashing = if config.policy.text().contains("sha256") {
-        Hashing::BeforeRecord
-    } else {
-        Hashing::Background
-    };
-    identity::Options { ids, hashing }
-}
-
 /// What came with the launch.
 struct Given {
     launch: Launch,
@@ -226,9 +162,9 @@ struct Given {
 }
 
 /// Opens what is opened by name, drops privileges, seals.
-fn ready(config: Config, built: Built, given: Given) -> Result<Booted, BootError> {
+fn ready(config: Config, raising: Raising, given: Given) -> Result<Booted, BootError> {
     let Config { spec, upstream, policy } = config;
-    let init = built.jail.init_pid;
+    let init = raising.init_pid();
     let journal =
         Journal::open(spec.name.clone(), spec.id.clone()).map_err(open("opening audit.jsonl"))?;
     let booted = Booted {
@@ -236,10 +172,7 @@ fn ready(config: Config, built: Built, given: Given) -> Result<Booted, BootError
         token: given.launch.token.clone(),
         boot_id: given.boot_id,
         timezone: environment::host_timezone(),
-        jail: built.jail,
-        binds: built.binds,
-        identifier: built.identifier,
-        records: built.records,
+        raising,
         journal,
         main_log: MainLog::open().map_err(open("opening main.log"))?,
         interfaces: Interfaces::open().map_err(open("reading the host's addresses"))?,

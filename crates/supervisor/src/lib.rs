@@ -26,6 +26,7 @@ mod main_command;
 mod main_log;
 mod output;
 mod processes;
+mod raise;
 mod ready;
 mod sandbox;
 mod session;

@@ -11,11 +11,14 @@ use std::sync::Arc;
 use openshell_audit::{Config, Event, Lifecycle};
 use openshell_driver::launch::Upstream;
 use openshell_egress::{Egress, Report, ResolverConfig, Seams, Settings};
+use openshell_isolation::identity::Identifier;
+use openshell_types::{Redacted, SandboxId};
+use openshell_wire::session::Hello;
 use rustix::process::{Resource, getrlimit};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -29,8 +32,9 @@ use crate::limits;
 use crate::main_command::{MainCommand, MainState};
 use crate::output::Output;
 use crate::processes::Processes;
+use crate::raise::Standing;
 use crate::sandbox::Sandbox;
-use crate::session;
+use crate::session::{self, Dial, Joining, Place};
 use crate::status::{Phase, Status};
 
 const SIGHUP: i32 = 1;
@@ -59,27 +63,88 @@ enum End {
 }
 
 async fn live(booted: Booted) -> Result<(), String> {
+    let door = Door::of(&booted);
+    // Before the jail stands: the gateway looks us up while init is at work.
+    let hello = door.hello(&Status::starting(String::new()));
+    let joining = tokio::spawn(session::join(door.dial.clone(), hello));
+    match prepare(booted).await {
+        Ok(prepared) => prepared.run(joining, door.token).await,
+        Err(error) => {
+            let status = Status::failed(error.clone());
+            let hello = door.hello(&status);
+            session::tell_failure_over(joining, &door.dial, hello, &status).await;
+            Err(error)
+        }
+    }
+}
+
+/// How the sandbox says hello.
+struct Door {
+    dial: Dial,
+    sandbox: SandboxId,
+    boot_id: String,
+    token: Redacted<String>,
+    place: Place,
+}
+
+impl Door {
+    fn of(booted: &Booted) -> Self {
+        Self {
+            dial: booted.dial.clone(),
+            sandbox: booted.spec.id.clone(),
+            boot_id: booted.boot_id.clone(),
+            token: booted.token.clone(),
+            place: Place {
+                generation: booted.generation.number(),
+                last_sequence: booted.journal.last_sequence(),
+            },
+        }
+    }
+
+    fn hello(&self, status: &Status) -> Hello {
+        session::hello(self.sandbox.as_str(), &self.boot_id, &self.token, self.place, status)
+    }
+}
+
+/// A sandbox whose jail has passed its trial, and in which nothing runs yet.
+struct Prepared {
+    sandbox: Arc<Sandbox>,
+    jail_end: CancellationToken,
+    control: JoinHandle<()>,
+    callers: Arc<Callers>,
+    identifier: Identifier,
+    serving: Vec<JoinHandle<()>>,
+    shutdown: CancellationToken,
+    children: Option<File>,
+}
+
+/// Waits for the jail, sets the egress up while it is on trial, and hears that it passed.
+async fn prepare(booted: Booted) -> Result<Prepared, String> {
     let text = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
-    let Booted { spec, jail, journal, main_log, .. } = booted;
-    let journal = Arc::new(journal);
+    let raising = booted.raising;
+    let standing = blocking(move || raising.stand().map_err(|error| error.to_string())).await?;
+    let Standing { jail, trial, notes, binds, identifier, records } = standing;
+    let trial = blocking(move || trial.passed().map_err(|error| error.to_string()));
+    let trial = tokio::spawn(trial);
+    let journal = Arc::new(booted.journal);
     let jail_end = CancellationToken::new();
 
-    let environment = environment::compose(&spec, &capture::proxy_url(), &booted.timezone);
-    let main = MainCommand::new(&spec, environment.clone(), Output::new(Some(main_log)));
+    let environment = environment::compose(&booted.spec, &capture::proxy_url(), &booted.timezone);
+    let output = Output::new(Some(booted.main_log));
+    let main = MainCommand::new(&booted.spec, environment.clone(), output);
     let (processes, control) =
         Processes::start(jail.control, jail_end.clone()).map_err(text("the control socket"))?;
-    let report = serde_json::to_string(&jail.report).unwrap_or_default();
     let digest = booted.policy.digest();
-    let binaries = Binaries::new(jail.root, booted.binds);
+    let binaries = Binaries::new(jail.root, binds);
     let sandbox = Arc::new(Sandbox {
-        spec,
+        spec: booted.spec,
         boot_id: booted.boot_id,
         environment,
         processes,
         main: Arc::new(main),
         journal: Arc::clone(&journal),
         policies: Policies::new(booted.policy, booted.generation, binaries),
-        status: watch::Sender::new(Status::starting(report)),
+        status: watch::Sender::new(Status::starting(String::new())),
         acknowledged: watch::Sender::new(0),
         connected: watch::Sender::new(false),
         attached: watch::Sender::new(0),
@@ -94,7 +159,7 @@ async fn live(booted: Booted) -> Result<(), String> {
         detail: None,
     }));
 
-    let callers = Arc::new(Callers::new(booted.records, jail.capture.diag));
+    let callers = Arc::new(Callers::new(records, jail.capture.diag));
     let capture = Capture {
         tcp: [Some(jail.capture.tcp4), jail.capture.tcp6],
         dns: [Some(jail.capture.dns4), jail.capture.dns6],
@@ -108,44 +173,62 @@ async fn live(booted: Booted) -> Result<(), String> {
     let shutdown = CancellationToken::new();
     let serving = serve(&sandbox, capture, seams, &booted.upstream, &shutdown)
         .map_err(text("the captured sockets"))?;
+    let mut report = trial.await.map_err(|error| error.to_string())??;
+    report.notes.extend(notes);
+    let report = serde_json::to_string(&report).unwrap_or_default();
+    sandbox.status.send_replace(Status::starting(report));
+    let (control, children) = (tokio::spawn(control), booted.children);
+    Ok(Prepared { sandbox, jail_end, control, callers, identifier, serving, shutdown, children })
+}
 
-    let mut terminate =
-        signal(SignalKind::terminate()).map_err(text("signals cannot be received"))?;
-    let stop = sandbox.stop.clone();
-    tokio::spawn(async move {
-        // A driver's word is as good as the gateway's.
-        terminate.recv().await;
-        stop.cancel();
-    });
-    let session = tokio::spawn(session::keep(Arc::clone(&sandbox), booted.token));
-    let running = tokio::spawn(
-        Arc::clone(&sandbox.main).run(sandbox.processes.clone(), Arc::clone(&journal) as _),
-    );
-    journal.record(lifecycle("ready", "the jail is built and its layers were tested"));
-    let control = tokio::spawn(control);
-    let following = async { callers.follow().await };
-    let end = until_end(&sandbox, booted.children, control, following).await;
-    tracing::info!("The jail ends");
-    finish(&sandbox, &end, &jail_end).await;
-    // Every process of the jail is gone once init's socket is closed; the main command's task sees
-    // that and tells its last state.
-    if timeout(limits::DRAIN_PATIENCE, running).await.is_err() {
-        tracing::warn!("The main command's end was not seen");
-    }
-    drop(booted.identifier);
-    conclude(&sandbox, &end);
-    farewell(&sandbox, &end).await;
-    shutdown.cancel();
-    for task in serving {
-        task.abort();
-    }
-    sandbox.leaving.cancel();
-    if timeout(limits::GOODBYE, session).await.is_err() {
-        tracing::debug!("The gateway did not close the session");
-    }
-    match end {
-        End::Completed | End::Stopped => Ok(()),
-        End::Broken(why) => Err(why.into()),
+/// Runs what waits in the kernel beside the runtime.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    spawn_blocking(work).await.map_err(|error| error.to_string())?
+}
+
+impl Prepared {
+    /// From the first command to the gateway's goodbye.
+    async fn run(self, joining: Joining, token: Redacted<String>) -> Result<(), String> {
+        let Self { sandbox, jail_end, control, callers, .. } = self;
+        let mut terminate = signal(SignalKind::terminate())
+            .map_err(|error| format!("signals cannot be received: {error}"))?;
+        let stop = sandbox.stop.clone();
+        tokio::spawn(async move {
+            // A driver's word is as good as the gateway's.
+            terminate.recv().await;
+            stop.cancel();
+        });
+        let session = tokio::spawn(session::keep(Arc::clone(&sandbox), token, joining));
+        let journal = Arc::clone(&sandbox.journal);
+        let running =
+            tokio::spawn(Arc::clone(&sandbox.main).run(sandbox.processes.clone(), journal as _));
+        sandbox.journal.record(lifecycle("ready", "the jail is built and its layers were tested"));
+        let following = async { callers.follow().await };
+        let end = until_end(&sandbox, self.children, control, following).await;
+        tracing::info!("The jail ends");
+        finish(&sandbox, &end, &jail_end).await;
+        // Every process of the jail is gone once init's socket is closed; the main command's task
+        // sees that and tells its last state.
+        if timeout(limits::DRAIN_PATIENCE, running).await.is_err() {
+            tracing::warn!("The main command's end was not seen");
+        }
+        drop(self.identifier);
+        conclude(&sandbox, &end);
+        farewell(&sandbox, &end).await;
+        self.shutdown.cancel();
+        for task in self.serving {
+            task.abort();
+        }
+        sandbox.leaving.cancel();
+        if timeout(limits::GOODBYE, session).await.is_err() {
+            tracing::debug!("The gateway did not close the session");
+        }
+        match end {
+            End::Completed | End::Stopped => Ok(()),
+            End::Broken(why) => Err(why.into()),
+        }
     }
 }
 

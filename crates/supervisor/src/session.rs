@@ -16,9 +16,11 @@ use std::sync::Arc;
 use openshell_types::Redacted;
 use openshell_wire::session::Hello;
 use thiserror::Error;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 pub(crate) use dial::Dial;
+pub(crate) use link::join;
 
 use crate::limits;
 use crate::sandbox::Sandbox;
@@ -44,13 +46,25 @@ pub(crate) enum SessionError {
     Journal(#[from] std::io::Error),
 }
 
-/// Keeps a session with the gateway until the sandbox stops.
-pub(crate) async fn keep(sandbox: Arc<Sandbox>, token: Redacted<String>) {
+/// A session that is being joined.
+pub(crate) type Joining = JoinHandle<Result<link::Joined, SessionError>>;
+
+/// Keeps a session with the gateway until the sandbox stops. The first one may have been joined
+/// before there was a sandbox.
+pub(crate) async fn keep(sandbox: Arc<Sandbox>, token: Redacted<String>, joining: Joining) {
     let (first, longest) = limits::RECONNECT;
     let mut pause = first;
+    let mut joined = joining.await.ok();
     while !sandbox.leaving.is_cancelled() {
         let started = Instant::now();
-        let result = link::serve(&sandbox, &token).await;
+        let result = match joined.take() {
+            Some(Ok(joined)) => link::serve(&sandbox, joined).await,
+            Some(Err(error)) => Err(error),
+            None => match join(sandbox.dial.clone(), again(&sandbox, &token)).await {
+                Ok(joined) => link::serve(&sandbox, joined).await,
+                Err(error) => Err(error),
+            },
+        };
         sandbox.connected.send_replace(false);
         match result {
             Ok(()) => tracing::info!("Session ended"),
@@ -81,6 +95,15 @@ pub(crate) async fn tell_failure(dial: &Dial, hello: Hello) {
     }
 }
 
+/// Tells the failure over a session that was joined before it came to it; where there is none,
+/// `hello` tells it.
+pub(crate) async fn tell_failure_over(joining: Joining, dial: &Dial, hello: Hello, why: &Status) {
+    match joining.await {
+        Ok(Ok(joined)) => joined.tell(why).await,
+        _ => tell_failure(dial, hello).await,
+    }
+}
+
 /// The first frame of a session.
 pub(crate) fn hello(
     sandbox_id: &str,
@@ -98,6 +121,15 @@ pub(crate) fn hello(
         last_sequence: place.last_sequence,
         status: Some(frames::status(status)),
     }
+}
+
+/// What a sandbox that runs says when it comes back.
+fn again(sandbox: &Sandbox, token: &Redacted<String>) -> Hello {
+    let place = Place {
+        generation: sandbox.policies.generation().number(),
+        last_sequence: sandbox.journal.last_sequence(),
+    };
+    hello(sandbox.id().as_str(), &sandbox.boot_id, token, place, &sandbox.status.borrow())
 }
 
 /// Where a sandbox stands when it says hello.

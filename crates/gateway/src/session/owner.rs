@@ -16,6 +16,7 @@ use super::registry::{Order, Session};
 use super::server::SessionService;
 use super::stream::{Closed, Feedback, Input, Output, Stream, StreamEvent, close, credit};
 use crate::limits::{SESSION_QUEUE, SESSION_STALL, SESSION_STREAMS, STREAM_CREDIT, STREAM_SLACK};
+use crate::store::rows::policy::Revision;
 use crate::store::rows::sandbox::{Observed, Phase, Sandbox};
 use crate::store::{Store, StoreError};
 
@@ -31,6 +32,8 @@ pub(super) struct Owner {
     boot_id: String,
     last_sequence: u64,
     stored_sequence: u64,
+    /// The newest policy that went out in this session.
+    pushed: u64,
     frames: (mpsc::Sender<GatewayFrame>, mpsc::Receiver<GatewayFrame>),
     feedback: (mpsc::UnboundedSender<Feedback>, mpsc::UnboundedReceiver<Feedback>),
 }
@@ -79,6 +82,7 @@ impl Owner {
             boot_id: String::new(),
             last_sequence: sandbox.last_sequence,
             stored_sequence: sandbox.last_sequence,
+            pushed: 0,
             frames: mpsc::channel(SESSION_QUEUE),
             feedback: mpsc::unbounded_channel(),
         }
@@ -91,9 +95,13 @@ impl Owner {
         mut inbound: Streaming<SupervisorFrame>,
         mut orders: mpsc::Receiver<Order>,
     ) {
-        let end = match self.begin(hello).await {
-            Ok(()) => self.serve(&mut inbound, &mut orders).await,
-            Err(end) => end,
+        self.boot_id.clone_from(&hello.boot_id);
+        // Shows the session before the state, so that whoever sees READY finds a session; and before
+        // anything is stored, so that a command need not wait for that.
+        self.service.registry.insert(&self.id, self.handle.clone());
+        let end = match self.saw_sequence(hello.last_sequence).await {
+            Ok(()) => self.serve(hello, &mut inbound, &mut orders).await,
+            Err(error) => error,
         };
         match &end {
             End::Gone => tracing::info!(sandbox = %self.name, "Supervisor left"),
@@ -116,47 +124,25 @@ impl Owner {
         self.service.kick.sandbox(&self.id);
     }
 
-    /// Takes over what the supervisor says about itself, and brings its policy up to date.
-    async fn begin(&mut self, hello: Hello) -> Result<(), End> {
-        let now_ms = Timestamp::now().as_millisecond();
-        self.boot_id = hello.boot_id;
-        self.store().set_placed(&self.id, now_ms).await?;
-        // Shows the session before the state, so that whoever sees READY finds a session.
-        self.service.registry.insert(&self.id, self.handle.clone());
-        if let Ok(generation) = u32::try_from(hello.generation)
-            && self.store().revision(&self.id, Some(generation).filter(|g| *g > 0)).await?.is_some()
-            && generation > 0
-        {
-            self.store().enforce_revision(&self.id, generation, now_ms).await?;
-        }
-        if let Some(status) = hello.status {
-            self.status(status).await?;
-        }
-        if let Some(newest) = self.store().revision(&self.id, None).await?
-            && u64::from(newest.number) > hello.generation
-        {
-            let policy = wire::Policy {
-                generation: newest.number.into(),
-                digest: newest.digest,
-                text: newest.text,
-            };
-            self.send(gateway_frame::Payload::Policy(policy)).await?;
-        }
-        self.saw_sequence(hello.last_sequence).await?;
-        self.service.registry.changed(&self.id);
-        Ok(())
-    }
-
     async fn serve(
         &mut self,
+        hello: Hello,
         inbound: &mut Streaming<SupervisorFrame>,
         orders: &mut mpsc::Receiver<Order>,
     ) -> End {
         let shutdown = self.service.shutdown.clone();
+        let greeted = greeted(self.service.clone(), self.id.clone(), hello);
+        tokio::pin!(greeted);
+        let mut welcome = true;
         loop {
             let step = tokio::select! {
                 () = shutdown.cancelled() => return End::Gone,
-                frame = inbound.message() => match frame {
+                newer = &mut greeted, if welcome => {
+                    welcome = false;
+                    self.caught_up(newer).await
+                }
+                // Word of what came after the hello is taken after it.
+                frame = inbound.message(), if !welcome => match frame {
                     Ok(Some(SupervisorFrame { payload: Some(payload) })) => {
                         self.frame(payload).await
                     }
@@ -175,6 +161,21 @@ impl Owner {
                 return End::Gone;
             }
         }
+    }
+
+    /// After the hello is stored: a newer policy goes out, and waiting readers look again.
+    async fn caught_up(&mut self, newer: Result<Option<Revision>, StoreError>) -> Result<(), End> {
+        // One that was set meanwhile may have gone out already.
+        if let Some(newest) = newer?.filter(|newest| u64::from(newest.number) > self.pushed) {
+            let policy = wire::Policy {
+                generation: newest.number.into(),
+                digest: newest.digest,
+                text: newest.text,
+            };
+            self.send(gateway_frame::Payload::Policy(policy)).await?;
+        }
+        self.service.registry.changed(&self.id);
+        Ok(())
     }
 
     /// Whether the supervisor has come back on another connection.
@@ -252,33 +253,17 @@ impl Owner {
     }
 
     async fn status(&mut self, status: wire::Status) -> Result<(), End> {
-        let phase = match status.phase() {
-            wire::Phase::Unspecified | wire::Phase::Starting => Phase::Provisioning,
-            wire::Phase::Ready => Phase::Ready,
-            wire::Phase::Completed => Phase::Completed,
-            wire::Phase::Error => Phase::Error,
-        };
-        let observed = Observed {
-            phase,
-            exit_code: status.exit_code,
-            reason: reason(phase, &status.error).to_owned(),
-            message: status.error,
-            main_pid: status.main_pid,
-            boot_id: self.boot_id.clone(),
-            report: status.report,
-        };
-        let now_ms = Timestamp::now().as_millisecond();
-        self.store().set_observed(&self.id, &observed, now_ms).await?;
-        self.service.registry.changed(&self.id);
-        if phase.is_last() {
-            self.service.kick.sandbox(&self.id);
-        }
-        Ok(())
+        Ok(observe(&self.service, &self.id, &self.boot_id, status).await?)
     }
 
     async fn order(&mut self, order: Order) -> Result<(), End> {
         match order {
-            Order::Send(payload) => self.send(payload).await,
+            Order::Send(payload) => {
+                if let gateway_frame::Payload::Policy(policy) = &payload {
+                    self.pushed = self.pushed.max(policy.generation);
+                }
+                self.send(payload).await
+            }
             Order::Open(target, answer) => self.open(target, answer).await,
         }
     }
@@ -395,6 +380,57 @@ impl Entry {
             None => drop(self.events.send(Err(why))),
         }
     }
+}
+
+/// Stores what the supervisor says about itself, and finds the policy that it lacks.
+async fn greeted(
+    service: SessionService,
+    id: SandboxId,
+    hello: Hello,
+) -> Result<Option<Revision>, StoreError> {
+    let (store, now_ms) = (&service.store, Timestamp::now().as_millisecond());
+    store.set_placed(&id, now_ms).await?;
+    if let Ok(generation) = u32::try_from(hello.generation)
+        && generation > 0
+        && store.revision(&id, Some(generation)).await?.is_some()
+    {
+        store.enforce_revision(&id, generation, now_ms).await?;
+    }
+    if let Some(status) = hello.status {
+        observe(&service, &id, &hello.boot_id, status).await?;
+    }
+    let newest = store.revision(&id, None).await?;
+    Ok(newest.filter(|newest| u64::from(newest.number) > hello.generation))
+}
+
+/// Stores a status.
+async fn observe(
+    service: &SessionService,
+    id: &SandboxId,
+    boot_id: &str,
+    status: wire::Status,
+) -> Result<(), StoreError> {
+    let phase = match status.phase() {
+        wire::Phase::Unspecified | wire::Phase::Starting => Phase::Provisioning,
+        wire::Phase::Ready => Phase::Ready,
+        wire::Phase::Completed => Phase::Completed,
+        wire::Phase::Error => Phase::Error,
+    };
+    let observed = Observed {
+        phase,
+        exit_code: status.exit_code,
+        reason: reason(phase, &status.error).to_owned(),
+        message: status.error,
+        main_pid: status.main_pid,
+        boot_id: boot_id.to_owned(),
+        report: status.report,
+    };
+    service.store.set_observed(id, &observed, Timestamp::now().as_millisecond()).await?;
+    service.registry.changed(id);
+    if phase.is_last() {
+        service.kick.sandbox(id);
+    }
+    Ok(())
 }
 
 /// The word for a phase that its status condition carries.

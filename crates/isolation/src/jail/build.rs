@@ -1,6 +1,6 @@
 //! The supervisor's side of the making of a jail.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use openshell_types::Identity;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -29,7 +29,20 @@ const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
 ///
 /// For a process with one thread that holds no secret and no socket yet: init is a copy of it, and
 /// stays one.
-pub fn build(spec: &JailSpec) -> Result<Jail, BuildError> {
+pub fn build(spec: &JailSpec) -> Result<(Jail, Report), BuildError> {
+    let (jail, trial) = begin(spec)?.sealed()?;
+    let attempt = trial.passed();
+    if attempt.is_err() {
+        end_process(jail.init.as_fd());
+    }
+    attempt.map(|report| (jail, report))
+}
+
+/// Starts the init of a jail. It sets the jail up by itself; the caller may meanwhile give up its
+/// privileges and seal itself, for what follows needs neither.
+///
+/// The conditions are those of [`build`].
+pub fn begin(spec: &JailSpec) -> Result<Building, BuildError> {
     check(spec)?;
     let sources = open_sources(spec)?;
     let (ours, theirs) = setup::channel().step("make the set-up channel")?;
@@ -38,13 +51,66 @@ pub fn build(spec: &JailSpec) -> Result<Jail, BuildError> {
         .step("make the control socket")?;
     let boot = Boot { spec, sources: &sources, setup: &theirs, control: &inner };
     let child = sys::clone(NAMESPACES, || boot::run(&boot)).map_err(no_namespaces)?;
-    drop((theirs, inner));
-    let attempt = finish(spec, &ours, &child);
-    match attempt {
-        Ok((parts, report)) => parts.into_jail(control, child, report),
+    let building = Building { control, setup: ours, child };
+    match building.release(spec) {
+        Ok(()) => Ok(building),
         Err(error) => {
-            end(&child);
+            end(&building.child);
             Err(error)
+        }
+    }
+}
+
+/// A jail whose init is still at work. Dropping it ends init at its next word.
+#[derive(Debug)]
+pub struct Building {
+    control: OwnedFd,
+    setup: Channel,
+    child: Child,
+}
+
+impl Building {
+    /// Init's process id outside, for display only.
+    pub fn init_pid(&self) -> u32 {
+        self.child.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    fn release(&self, spec: &JailSpec) -> Result<(), BuildError> {
+        idmap::write_jail_maps(self.child.pid.as_raw_nonzero().get(), spec.identity)?;
+        self.setup.release().step("start the jail's init")
+    }
+
+    /// Waits until the jail stands and is sealed. Its self-test goes on meanwhile.
+    pub fn sealed(self) -> Result<(Jail, Trial), BuildError> {
+        let Self { control, setup, child } = self;
+        let parts = match receive(&setup) {
+            Ok((Notice::Sealed { parts }, descriptors)) => Ok(Parts::from_wire(parts, descriptors)),
+            Ok(_) => Err(out_of_order()),
+            Err(error) => Err(error),
+        };
+        match parts {
+            Ok(parts) => Ok((parts.into_jail(control, child)?, Trial { setup })),
+            Err(error) => {
+                end(&child);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The self-test of a jail. Until it has passed its init takes no command.
+#[derive(Debug)]
+pub struct Trial {
+    setup: Channel,
+}
+
+impl Trial {
+    /// Waits until the self-test has passed, and tells what is in force. A jail that fails it is
+    /// dropped by the caller, which ends it.
+    pub fn passed(self) -> Result<Report, BuildError> {
+        match receive(&self.setup)? {
+            (Notice::Ready { report }, _) => Ok(*report),
+            _ => Err(out_of_order()),
         }
     }
 }
@@ -81,20 +147,6 @@ fn no_namespaces(error: std::io::Error) -> BuildError {
     }
 }
 
-/// Speaks with init until it serves.
-fn finish(spec: &JailSpec, setup: &Channel, child: &Child) -> Result<(Parts, Report), BuildError> {
-    idmap::write_jail_maps(child.pid.as_raw_nonzero().get(), spec.identity)?;
-    setup.release().step("start the jail's init")?;
-    let parts = match receive(setup)? {
-        (Notice::Sealed { parts }, descriptors) => Parts::from_wire(parts, descriptors),
-        _ => return Err(out_of_order()),
-    };
-    match receive(setup)? {
-        (Notice::Ready { report }, _) => Ok((parts, *report)),
-        _ => Err(out_of_order()),
-    }
-}
-
 fn receive(setup: &Channel) -> Result<(Notice, Vec<OwnedFd>), BuildError> {
     match setup.receive().step("hear from the jail's init")? {
         (Notice::Failed(error), _) => Err(*error),
@@ -108,10 +160,16 @@ fn out_of_order() -> BuildError {
 
 /// Ends a jail that was not finished, and waits until nothing of it is left.
 fn end(child: &Child) {
+    end_process(child.pidfd.as_fd());
+}
+
+fn end_process(init: BorrowedFd<'_>) {
     // Init is our child and not reaped, so it is there to be signalled; a second failure changes
-    // nothing about the first one, which is what the caller is told.
-    let _ = pidfd_send_signal(&child.pidfd, Signal::KILL);
-    let _ = waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED);
+    // nothing about the first one, which is what the caller is told. Without privileges the init of
+    // a block of ids cannot be signalled: it ends when it finds the set-up channel closed.
+    if pidfd_send_signal(init, Signal::KILL).is_ok() {
+        let _ = waitid(WaitId::PidFd(init), WaitIdOptions::EXITED);
+    }
 }
 
 /// The descriptors that init handed out.
@@ -134,12 +192,7 @@ impl Parts {
         })
     }
 
-    fn into_jail(
-        mut self,
-        control: OwnedFd,
-        child: Child,
-        report: Report,
-    ) -> Result<Jail, BuildError> {
+    fn into_jail(mut self, control: OwnedFd, child: Child) -> Result<Jail, BuildError> {
         Ok(Jail {
             control,
             init_pid: child.pid.as_raw_nonzero().get().unsigned_abs(),
@@ -156,7 +209,6 @@ impl Parts {
                 nflog: self.need(Part::Nflog)?,
             },
             seccomp_listener: self.take(Part::SeccompListener),
-            report,
         })
     }
 }

@@ -31,7 +31,7 @@ fn lands(lab: &Lab) {
     };
     let mut identifier =
         identity::spawn(&identity::Options { ids, hashing: Hashing::Background }).unwrap();
-    let mut jail = openshell_isolation::build(&lab.spec()).unwrap();
+    let (mut jail, report) = openshell_isolation::build(&lab.spec()).unwrap();
     let listener = jail.seccomp_listener.take().expect("a listener");
     identifier
         .attach(JailView {
@@ -42,7 +42,7 @@ fn lands(lab: &Lab) {
         })
         .unwrap();
     openshell_isolation::drop_privileges(lab.identity()).unwrap();
-    let session = lab::Session::new(jail);
+    let session = lab::Session::new(jail, report);
     let id = lab.spawn_attempt(&session);
     lab::wait(&session.jail.capture.tcp4, PollFlags::IN);
     let accepted = rustix::net::accept(&session.jail.capture.tcp4).unwrap();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use openshell_isolation::control::{Event, Inbox, Outbox, Received, Request};
 use openshell_isolation::{
-    Access, Bind, BuildError, Jail, JailSpec, LandlockMode, Origin, View, default_binds,
+    Access, Bind, BuildError, Jail, JailSpec, LandlockMode, Origin, Report, View, default_binds,
 };
 use openshell_types::{Identity, TerminalSize};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -86,7 +86,7 @@ impl Lab {
     pub fn build(&self, change: impl FnOnce(&mut JailSpec)) -> Result<Session, BuildError> {
         let mut spec = self.spec();
         change(&mut spec);
-        openshell_isolation::build(&spec).map(Session::new)
+        openshell_isolation::build(&spec).map(|(jail, report)| Session::new(jail, report))
     }
 
     pub fn jail(&self) -> Session {
@@ -113,6 +113,7 @@ impl Lab {
 /// A jail and the conversation with its init.
 pub struct Session {
     pub jail: Jail,
+    pub report: Report,
     next: Cell<u64>,
     inbox: std::cell::RefCell<Inbox<Event>>,
 }
@@ -126,10 +127,10 @@ pub struct Output {
 }
 
 impl Session {
-    pub fn new(mut jail: Jail) -> Self {
+    pub fn new(mut jail: Jail, report: Report) -> Self {
         // Nobody answers the filter's questions here; without a listener connect answers ENOSYS.
         jail.seccomp_listener = None;
-        Self { jail, next: Cell::new(1), inbox: Default::default() }
+        Self { jail, report, next: Cell::new(1), inbox: Default::default() }
     }
 
     pub fn send(&self, request: &Request, descriptors: Vec<OwnedFd>) {

@@ -302,7 +302,7 @@ fn killed(_: &Lab) {
 
 fn report(lab: &Lab) {
     let session = lab.jail();
-    let report = &session.jail.report;
+    let report = &session.report;
     assert!(report.landlock.enforced && report.landlock.abi >= 1);
     assert_eq!((report.seccomp.mode, report.seccomp.filters), (2, 1));
     assert!(report.no_new_privs);

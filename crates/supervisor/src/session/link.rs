@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use openshell_types::{Digest, Generation, Redacted};
+use openshell_types::{Digest, Generation};
 use openshell_wire::session::gateway_frame::Payload as Told;
 use openshell_wire::session::session_client::SessionClient;
 use openshell_wire::session::supervisor_frame::Payload;
@@ -17,31 +17,25 @@ use tonic::Streaming;
 use crate::copy::Input;
 use crate::limits;
 use crate::sandbox::Sandbox;
+use crate::status::Status;
 use crate::stdio::terminal_size;
 
 use super::stream::{Control, Handle, open};
-use super::{Dial, Place, SessionError, VERSION, attach, exec, frames, hello, tell};
+use super::{Dial, SessionError, VERSION, attach, exec, frames, tell};
 
 /// Longest frame that is taken from the gateway, in bytes: a policy's text is the longest.
 const LONGEST_FRAME: usize = 1024 * 1024;
 
+/// A session that the gateway has welcomed.
+pub(crate) struct Joined {
+    incoming: Streaming<GatewayFrame>,
+    out: mpsc::Sender<SupervisorFrame>,
+    welcome: wire::Welcome,
+}
+
 /// Serves one session; returns when the gateway ended it.
-pub(super) async fn serve(
-    sandbox: &Arc<Sandbox>,
-    token: &Redacted<String>,
-) -> Result<(), SessionError> {
-    let (out, frames_out) = mpsc::channel(limits::OUTGOING_FRAMES);
-    let hello = hello(
-        sandbox.id().as_str(),
-        &sandbox.boot_id,
-        token,
-        Place {
-            generation: sandbox.policies.generation().number(),
-            last_sequence: sandbox.journal.last_sequence(),
-        },
-        &sandbox.status.borrow(),
-    );
-    let (mut incoming, welcome) = join(&sandbox.dial, hello, &out, frames_out).await?;
+pub(super) async fn serve(sandbox: &Arc<Sandbox>, joined: Joined) -> Result<(), SessionError> {
+    let Joined { mut incoming, out, welcome } = joined;
     sandbox.journal.reach(welcome.events_after);
     sandbox.connected.send_replace(true);
     tracing::info!(events_after = welcome.events_after, "Session is up");
@@ -60,22 +54,31 @@ pub(super) async fn serve(
 
 /// Says hello and hears a welcome, and nothing more.
 pub(super) async fn greet(dial: &Dial, hello: Hello) -> Result<(), SessionError> {
-    let (out, frames_out) = mpsc::channel(1);
-    let (mut incoming, _welcome) = join(dial, hello, &out, frames_out).await?;
-    // The welcome says that the hello was taken; a gateway that has more to do may end the stream.
-    drop(out);
-    let ended = async { while let Ok(Some(_)) = incoming.message().await {} };
-    // Nothing is lost with a gateway that does not.
-    let _ = timeout(limits::GOODBYE, ended).await;
+    join(dial.clone(), hello).await?.part().await;
     Ok(())
 }
 
-async fn join(
-    dial: &Dial,
-    hello: Hello,
-    out: &mpsc::Sender<SupervisorFrame>,
-    frames_out: mpsc::Receiver<SupervisorFrame>,
-) -> Result<(Streaming<GatewayFrame>, wire::Welcome), SessionError> {
+impl Joined {
+    /// Tells how it ended with the sandbox, and nothing more.
+    pub(super) async fn tell(self, status: &Status) {
+        // A gateway that is gone hears nothing, and asks the driver.
+        let _ = self.out.send(frames::frame(Payload::Status(frames::status(status)))).await;
+        self.part().await;
+    }
+
+    /// Ends our side. What was said is taken when the gateway ends its own.
+    async fn part(self) {
+        let Self { mut incoming, out, .. } = self;
+        drop(out);
+        let ended = async { while let Ok(Some(_)) = incoming.message().await {} };
+        // Nothing is lost with a gateway that does not.
+        let _ = timeout(limits::GOODBYE, ended).await;
+    }
+}
+
+/// Dials the gateway, says hello and hears its welcome.
+pub(crate) async fn join(dial: Dial, hello: Hello) -> Result<Joined, SessionError> {
+    let (out, frames_out) = mpsc::channel(limits::OUTGOING_FRAMES);
     let greeting = async {
         let mut client =
             SessionClient::new(dial.connect().await?).max_decoding_message_size(LONGEST_FRAME);
@@ -88,9 +91,10 @@ async fn join(
             _ => Err(SessionError::Protocol("did not start with a welcome")),
         }
     };
-    timeout(limits::WELCOME, greeting)
+    let (incoming, welcome) = timeout(limits::WELCOME, greeting)
         .await
-        .map_err(|_| SessionError::Protocol("did not answer in time"))?
+        .map_err(|_| SessionError::Protocol("did not answer in time"))??;
+    Ok(Joined { incoming, out, welcome })
 }
 
 /// The receiving side of a session.

@@ -4,6 +4,7 @@ use openshell_types::Authority;
 
 use super::HeadError;
 use super::head::{Body, RequestHead, Target, Version};
+use crate::target::names_target;
 
 impl RequestHead {
     /// The head that goes upstream for an absolute-form request: origin form, one `Host` made from
@@ -73,7 +74,7 @@ fn host_value(authority: &Authority) -> String {
 
 /// Fields of this hop only, of the way to us, or rebuilt by us.
 fn is_dropped(name: &str) -> bool {
-    const DROPPED: [&str; 14] = [
+    const DROPPED: [&str; 12] = [
         "connection",
         "content-length",
         "forwarded",
@@ -86,8 +87,9 @@ fn is_dropped(name: &str) -> bool {
         "upgrade",
         "via",
         "x-real-ip",
-        "x-original-url",
-        "x-rewrite-url",
     ];
-    DROPPED.contains(&name) || name.starts_with("proxy-") || name.starts_with("x-forwarded-")
+    DROPPED.contains(&name)
+        || name.starts_with("proxy-")
+        || name.starts_with("x-forwarded-")
+        || names_target(name)
 }

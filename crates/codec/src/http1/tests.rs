@@ -176,7 +176,8 @@ fn c09_what_goes_upstream_is_made_by_us() {
         "POST http://A.com:8080/x HTTP/1.1\r\nHost: a.com:8080\r\nProxy-Authorization: Basic x\r\n\
          Proxy-Connection: keep-alive\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\n\
          Keep-Alive: 5\r\nTE: trailers\r\nUpgrade: h2c\r\nHTTP2-Settings: A\r\nForwarded: for=1\r\n\
-         Via: 1.1 x\r\nX-Forwarded-For: 1\r\nX-Original-URL: /secret\r\nAccept: */*\r\n\
+         Via: 1.1 x\r\nX-Forwarded-For: 1\r\nX-Original-URL: /secret\r\n\
+         X_Rewrite_URL: /secret\r\nAccept: */*\r\n\
          Content-Length: 3\r\n\r\n",
     )
     .unwrap();

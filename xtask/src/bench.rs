@@ -7,6 +7,7 @@
 mod bulk;
 mod connect;
 mod decide;
+mod instructions;
 mod memory;
 mod place;
 mod policy;
@@ -35,8 +36,10 @@ enum Part {
     Bulk,
     /// Memory of supervisor and gateway.
     Memory,
-    /// The decision itself.
+    /// The decision itself: time, compile time and heap, beside other engines.
     Decide,
+    /// Instructions of a decision, few rules and many; needs valgrind.
+    Instructions,
     /// All of these.
     All,
 }
@@ -53,6 +56,9 @@ pub struct Options {
     /// Take the programs from this folder instead of building them.
     #[arg(long, value_name = "FOLDER")]
     programs: Option<PathBuf>,
+    /// With `decide`: only compare the engines' answers at 1 to 100 rules, and take no time.
+    #[arg(long)]
+    smoke: bool,
     #[command(subcommand)]
     role: Option<Role>,
 }
@@ -70,12 +76,23 @@ pub fn bench(options: &Options) -> Outcome {
     if let Some(Role::Probe(options)) = &options.role {
         return probe::run(options);
     }
+    match options.part {
+        Part::Decide => return decide::measure(options.smoke),
+        Part::Instructions => return instructions::measure(),
+        _ if options.smoke => return Err("`--smoke` goes with `decide`".to_owned()),
+        _ => {}
+    }
     let Some(programs) = &options.programs else { return build_and_bench(options) };
     let place = Place::new(programs)?;
     println!("{} runs each; times in milliseconds unless another unit is said", options.runs);
     let wants = |part| options.part == part || options.part == Part::All;
-    if wants(Part::Decide) {
-        decide::measure()?;
+    if options.part == Part::All {
+        decide::measure(false)?;
+        if instructions::can_count() {
+            instructions::measure()?;
+        } else {
+            println!("\nnot measured, since valgrind is not installed: instructions");
+        }
     }
     if wants(Part::Start) {
         start::measure(&place, options.runs)?;
@@ -104,14 +121,7 @@ fn build_and_bench(options: &Options) -> Outcome {
         build.args(["--bin", program]);
     }
     succeed(&mut build)?;
-    let metadata = output(cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
-    let metadata: serde_json::Value =
-        serde_json::from_str(&metadata).map_err(|error| format!("cargo metadata: {error}"))?;
-    let target = metadata
-        .get("target_directory")
-        .and_then(serde_json::Value::as_str)
-        .ok_or("cargo metadata names no target folder")?;
-    let programs = PathBuf::from(target).join("release");
+    let programs = release_folder()?;
     let part = options.part.to_possible_value();
     let part = part.as_ref().map_or("all", |part| part.get_name());
     succeed(
@@ -119,4 +129,16 @@ fn build_and_bench(options: &Options) -> Outcome {
             .args(["bench", part, "--runs", &options.runs.to_string(), "--programs"])
             .arg(&programs),
     )
+}
+
+/// Where programs built for release are.
+fn release_folder() -> Outcome<PathBuf> {
+    let metadata = output(cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
+    let metadata: serde_json::Value =
+        serde_json::from_str(&metadata).map_err(|error| format!("cargo metadata: {error}"))?;
+    let target = metadata
+        .get("target_directory")
+        .and_then(serde_json::Value::as_str)
+        .ok_or("cargo metadata names no target folder")?;
+    Ok(PathBuf::from(target).join("release"))
 }

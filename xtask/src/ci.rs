@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::checks::{layers, sizes, unsafety};
-use crate::run::{Outcome, cargo, succeed};
+use crate::run::{BENCHES, Outcome, cargo, succeed};
 
 /// Options of `ci`.
 #[derive(Args)]
@@ -11,6 +11,9 @@ pub struct Options {
     /// Leave out the licence check, which needs `cargo deny`.
     #[arg(long)]
     without_licences: bool,
+    /// Lint `benches` as well, which takes in the engines that ours is compared with.
+    #[arg(long)]
+    with_benches: bool,
 }
 
 /// Runs every check and names all that fail, not only the first.
@@ -20,19 +23,11 @@ pub fn ci(options: &Options) -> Outcome {
         ("sizes", sizes::check()),
         ("unsafe code", unsafety::check()),
         ("format", succeed(cargo().args(["fmt", "--all", "--check"]))),
-        (
-            "lints",
-            succeed(cargo().args([
-                "clippy",
-                "--locked",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ])),
-        ),
+        ("lints", lint(&["--workspace", "--exclude", BENCHES])),
     ];
+    if options.with_benches {
+        checks.push(("lints of benches", lint(&["--package", BENCHES])));
+    }
     if !options.without_licences {
         checks.push((
             "licences",
@@ -50,4 +45,10 @@ pub fn ci(options: &Options) -> Outcome {
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
+}
+
+fn lint(packages: &[&str]) -> Outcome {
+    let mut clippy = cargo();
+    clippy.args(["clippy", "--locked"]).args(packages);
+    succeed(clippy.args(["--all-targets", "--", "-D", "warnings"]))
 }

@@ -3,8 +3,10 @@
 mod bench;
 mod checks;
 mod ci;
+mod fuzz;
 mod install;
 mod mutants;
+mod oracle;
 mod run;
 mod test;
 
@@ -32,6 +34,10 @@ enum Task {
     Bench(bench::Options),
     /// Take one protection at a time out of a copy and expect a test to notice.
     Mutants(mutants::Options),
+    /// Compare the compiled policy with an interpreter of its meaning.
+    Oracle(oracle::Options),
+    /// Let a fuzzer choose what is read and what is asked.
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +47,8 @@ fn main() -> ExitCode {
         Task::Ci(options) => ci::ci(&options),
         Task::Bench(options) => bench::bench(&options),
         Task::Mutants(options) => mutants::mutants(&options),
+        Task::Oracle(options) => oracle::oracle(&options),
+        Task::Fuzz(options) => fuzz::fuzz(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

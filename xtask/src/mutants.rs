@@ -1,6 +1,7 @@
 //! `cargo xtask mutants`: takes one protection at a time out of a copy of the sources and expects a
 //! test to notice. A protection that nobody misses is not tested, or not there.
 
+mod policy;
 mod table;
 
 use std::collections::BTreeSet;
@@ -12,7 +13,6 @@ use std::time::Instant;
 use clap::Args;
 
 use crate::run::{Outcome, cargo, command, output, root};
-use table::MUTANTS;
 
 /// Options of `mutants`.
 #[derive(Args)]
@@ -73,6 +73,11 @@ const PATIENCE: &str = "100";
 const SUPERVISOR: &str = "openshell-supervisor";
 const PROGRAMS: [&str; 2] = ["openshell-cli", SUPERVISOR];
 
+/// Those of every table.
+fn all() -> impl Iterator<Item = &'static Mutant> {
+    table::MUTANTS.iter().chain(policy::MUTANTS)
+}
+
 /// Tries every mutant of the table.
 pub fn mutants(options: &Options) -> Outcome {
     let wanted = |mutant: &&Mutant| {
@@ -82,7 +87,7 @@ pub fn mutants(options: &Options) -> Outcome {
         };
         options.filter.as_ref().is_none_or(fits)
     };
-    let chosen: Vec<&Mutant> = MUTANTS.iter().filter(wanted).collect();
+    let chosen: Vec<&Mutant> = all().filter(wanted).collect();
     check(&root(), &chosen)?;
     if options.check {
         println!("{} mutants have their places", chosen.len());
@@ -290,10 +295,10 @@ mod tests {
 
     #[test]
     fn every_mutant_has_its_place_and_its_own_name() {
-        let all: Vec<&Mutant> = MUTANTS.iter().collect();
+        let all: Vec<&Mutant> = all().collect();
         check(&root(), &all).unwrap();
-        let names: BTreeSet<&str> = MUTANTS.iter().map(|mutant| mutant.name).collect();
-        assert_eq!(names.len(), MUTANTS.len());
+        let names: BTreeSet<&str> = all.iter().map(|mutant| mutant.name).collect();
+        assert_eq!(names.len(), all.len());
     }
 
     #[test]

@@ -7,6 +7,9 @@ use std::process::Command;
 /// What a task ends with when it fails: a text for the person who ran it.
 pub type Outcome<T = ()> = Result<T, String>;
 
+/// The package that alone builds the engines that ours is compared with.
+pub const BENCHES: &str = "openshell-benches";
+
 /// The repository's root folder.
 pub fn root() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use clap::Args;
 
-use crate::run::{Outcome, cargo, command, is_root, succeed};
+use crate::run::{BENCHES, Outcome, cargo, command, is_root, succeed};
 
 /// Debian packages that the tests run as real programs, and a program of each.
 const PACKAGES: [(&str, &str); 11] = [
@@ -45,9 +45,10 @@ pub fn test(options: &Options) -> Outcome {
     if options.install {
         install()?;
     }
-    succeed(cargo().args(["build", "--locked", "--workspace", "--bins"]))?;
+    let packages = ["--workspace", "--exclude", BENCHES];
+    succeed(cargo().args(["build", "--locked", "--bins"]).args(packages))?;
     let mut tests = cargo();
-    tests.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
+    tests.args(["test", "--locked", "--no-fail-fast"]).args(packages);
     if let Some(filter) = &options.filter {
         tests.args(["--", filter]);
     }

@@ -101,6 +101,23 @@ const V6: &[Range6] = &[
     Range6(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3, Public),
 ];
 
+/// Where ranges of a class begin, and what follows after their ends.
+pub(crate) fn edges() -> Vec<IpAddr> {
+    let mut all: Vec<IpAddr> = Vec::new();
+    for Range4(base, length, _) in V4 {
+        let size = u64::from(u32::MAX) >> length;
+        let after = u64::from(base.to_bits()).saturating_add(size).saturating_add(1);
+        all.push((*base).into());
+        all.extend(u32::try_from(after).map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits))));
+    }
+    for Range6(base, length, _) in V6 {
+        let last = base.to_bits() | u128::MAX.checked_shr(*length).unwrap_or(0);
+        all.push((*base).into());
+        all.extend(last.checked_add(1).map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits))));
+    }
+    all
+}
+
 /// Outside of 2000::/3 and of every named range: no one is meant to be there.
 const UNASSIGNED: AddressClass = Private("not assigned for the Internet");
 

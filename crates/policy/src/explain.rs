@@ -1,14 +1,17 @@
 //! Decisions in words, for agents and for people.
 
+mod request;
+
 use std::net::IpAddr;
 
 use crate::HOST_ALIAS;
 use crate::address::{AddressClass, classify};
 use crate::check::is_always_writable;
-use crate::compile::{CompiledEndpoint, CompiledRule, Fit};
+use crate::compiled::{Bound, CompiledEndpoint, CompiledRule, Fit};
 use crate::decision::{AddressRefusal, Caller, Decision, Destination, Grant, Predicate, Program};
-use crate::document::quoted;
+use crate::document::{Protocol, quoted};
 use crate::policy::Policy;
+use crate::propose::nearest;
 
 /// Why a decision came out as it did. The denial body, the log line and the screens all show this
 /// one value.
@@ -45,14 +48,27 @@ impl Policy {
         let (detail, nearest) = match (predicate, place) {
             (None, place) => (allowed(to, place), None),
             (Some(Predicate::NeverReachable), _) => never(to),
-            (Some(Predicate::Host), _) | (Some(_), None) => (no_rule(to), Some(new_rule(to, by))),
-            (Some(Predicate::Port), Some(place)) => port(to, place),
-            (Some(Predicate::Binary), Some(place)) => binary(by, place),
-            (Some(Predicate::BinaryDigest), Some(place)) => digest(by, place),
+            (Some(Predicate::Host), _) | (Some(_), None) => (no_rule(to), Some(self.edit(to, by))),
+            (Some(Predicate::Port), Some(place)) => {
+                let (detail, remedy) = port(to, place);
+                (detail, remedy.line(|| Some(self.edit(to, by))))
+            }
+            (Some(Predicate::Binary), Some(place)) => {
+                let (detail, remedy) = binary(by, &self.bound(), place);
+                (detail, remedy.line(|| nearest(self.document()?, to, by?)))
+            }
+            (Some(Predicate::BinaryDigest), Some(place)) => digest(by, &self.bound(), place),
             (Some(Predicate::Expired), Some(place)) => expired(place),
         };
         let predicate = predicate.map_or("allowed", Predicate::as_str);
         Explanation { predicate, rule, line, detail, nearest }
+    }
+
+    /// The least edit that allows a connection; where the program cannot be named, with a place
+    /// for one that can.
+    fn edit(&self, to: &Destination<'_>, by: Option<&Caller>) -> String {
+        let own = self.document().zip(by).and_then(|(document, by)| nearest(document, to, by));
+        own.unwrap_or_else(|| new_rule(to, by))
     }
 
     /// Puts the refusal of a resolved address into words.
@@ -156,8 +172,38 @@ fn new_rule(to: &Destination<'_>, by: Option<&Caller>) -> String {
     )
 }
 
-fn port(to: &Destination<'_>, (rule, endpoint): Place<'_>) -> Words {
-    let mut ports: Vec<String> = endpoint
+/// Whether an edit of the policy would help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remedy {
+    Edit,
+    None,
+}
+
+impl Remedy {
+    fn line(self, edit: impl FnOnce() -> Option<String>) -> Option<String> {
+        match self {
+            Self::Edit => edit(),
+            Self::None => None,
+        }
+    }
+}
+
+fn port(to: &Destination<'_>, (rule, endpoint): Place<'_>) -> (String, Remedy) {
+    if endpoint.has_port(to.port()) {
+        // A port of UDP is another than that of TCP.
+        let (named, asked, remedy) = match endpoint.protocol {
+            Protocol::Udp => ("UDP", "TCP", Remedy::Edit),
+            _ => ("TCP", "UDP", Remedy::None),
+        };
+        let detail = format!(
+            "the rule `{}` names {} on port {} of {named}, not of {asked}",
+            rule.name,
+            host_text(to),
+            to.port(),
+        );
+        return (detail, remedy);
+    }
+    let ports: Vec<String> = endpoint
         .ports
         .iter()
         .map(|range| if range.is_single() { range.to_string() } else { format!("\"{range}\"") })
@@ -169,46 +215,32 @@ fn port(to: &Destination<'_>, (rule, endpoint): Place<'_>) -> Words {
         ports.join(", "),
         to.port(),
     );
-    ports.push(to.port().to_string());
-    let nearest = format!(
-        "write `ports: [{}]` at the endpoint of rule `{}` (line {})",
-        ports.join(", "),
-        rule.name,
-        endpoint.line,
-    );
-    (detail, Some(nearest))
+    (detail, Remedy::Edit)
 }
 
-fn binary(by: Option<&Caller>, (rule, endpoint): Place<'_>) -> Words {
+fn binary(by: Option<&Caller>, bound: &Bound<'_>, (rule, endpoint): Place<'_>) -> (String, Remedy) {
     let Some(caller) = by else {
-        return ("which program asked could not be told".to_owned(), None);
+        return ("which program asked could not be told".to_owned(), Remedy::None);
     };
-    // Tools call through others (git through git-remote-https): offer the narrower edit.
-    let through = rule
-        .binaries
-        .iter()
-        .find(|binary| caller.ancestors.iter().any(|ancestor| binary.fit(ancestor) == Fit::Full));
     let Some(path) = caller.exe.path.as_deref() else {
         let detail = format!(
             "the rule `{}` names other programs, and the caller has no path (a deleted or \
              in-memory file)",
             rule.name
         );
-        return (detail, None);
+        return (detail, Remedy::None);
     };
+    // Tools call through others: git through git-remote-https.
+    let through = rule.binaries.iter().find(|binary| {
+        caller.ancestors.iter().any(|ancestor| binary.fit(ancestor, bound) == Fit::Full)
+    });
     if let Some(parent) = through {
         let detail = format!(
             "the rule `{}` names {}, and {path} was only started by it",
             rule.name,
             parent.text(),
         );
-        let nearest = format!(
-            "add `descendants: true` to `- path: {}` of rule `{}` (line {})",
-            scalar(parent.text()),
-            rule.name,
-            rule.line,
-        );
-        return (detail, Some(nearest));
+        return (detail, Remedy::Edit);
     }
     if rule.binaries.iter().any(|binary| binary.text() == path) {
         let detail = format!(
@@ -216,7 +248,7 @@ fn binary(by: Option<&Caller>, (rule, endpoint): Place<'_>) -> Words {
              the path stood for, or lies where the agent can write",
             rule.name
         );
-        return (detail, None);
+        return (detail, Remedy::None);
     }
     if is_always_writable(path) {
         let detail = format!(
@@ -224,24 +256,19 @@ fn binary(by: Option<&Caller>, (rule, endpoint): Place<'_>) -> Words {
              agent can write",
             rule.name
         );
-        return (detail, None);
+        return (detail, Remedy::None);
     }
     let detail = format!(
         "the rule `{}` (endpoint in line {}) does not name the program {path}",
         rule.name, endpoint.line
     );
-    let nearest = format!(
-        "add `- path: {}` to binaries of rule `{}` (line {})",
-        scalar(path),
-        rule.name,
-        rule.line
-    );
-    (detail, Some(nearest))
+    (detail, Remedy::Edit)
 }
 
-fn digest(by: Option<&Caller>, (rule, _): Place<'_>) -> Words {
-    let fits =
-        |program: &&Program| rule.binaries.iter().any(|binary| binary.fit(program) == Fit::Digest);
+fn digest(by: Option<&Caller>, bound: &Bound<'_>, (rule, _): Place<'_>) -> Words {
+    let fits = |program: &&Program| {
+        rule.binaries.iter().any(|binary| binary.fit(program, bound) == Fit::Digest)
+    };
     let program =
         by.and_then(|caller| std::iter::once(&caller.exe).chain(&caller.ancestors).find(fits));
     let path = program.and_then(|program| program.path.as_deref()).unwrap_or("the program");

@@ -1,18 +1,22 @@
 //! A compiled policy.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use openshell_types::{Digest, HostName};
 
 use crate::address::{AddressClass, canonical, classify};
 use crate::binary::BinaryTable;
-use crate::compile::{BinaryPath, CompiledEndpoint, CompiledRule, Fit, HostKind, compile};
-use crate::decision::{AddressRefusal, Caller, Decision, Denial, Destination, Grant, Predicate};
+use crate::check::is_always_writable;
+use crate::compiled::{
+    Binaries, BinaryPath, Bound, CompiledEndpoint, CompiledRule, HostKind, Index, Judge, Transport,
+    compile,
+};
+use crate::decision::{AddressRefusal, Caller, Decision, Denial, Destination, Grant};
 use crate::diagnostic::Diagnostic;
 use crate::document::{Document, parse};
-use crate::index::HostIndex;
+use crate::request::{Refused, Request, RequestDenial, Verdict};
 use crate::settings::{Filesystem, Landlock, Process};
 
 /// The policy of a sandbox that was given none: the default view, and no network.
@@ -33,12 +37,18 @@ process:
 #[derive(Clone, Debug)]
 pub struct Policy {
     text: Arc<str>,
+    /// The text, read again for the first explanation that proposes an edit.
+    document: Arc<OnceLock<Option<Document>>>,
     digest: Digest,
     filesystem: Filesystem,
     process: Process,
     landlock: Landlock,
+    judges_requests: bool,
+    names_udp: bool,
+    beyond_connections: Option<Arc<Diagnostic>>,
     pub(crate) rules: Arc<[CompiledRule]>,
-    pub(crate) index: Arc<HostIndex>,
+    index: Arc<Index>,
+    binaries: Arc<Binaries>,
 }
 
 impl Policy {
@@ -61,37 +71,53 @@ impl Policy {
         }
     }
 
-    fn from_document(text: &str, document: &Document) -> Self {
+    pub(crate) fn from_document(text: &str, document: &Document) -> Self {
         let (rules, index) = compile(document);
         Self {
             text: text.into(),
+            document: Arc::default(),
             digest: document.digest(),
             filesystem: document.filesystem.clone(),
             process: document.process,
             landlock: document.landlock,
+            judges_requests: document.judges_requests(),
+            names_udp: document.names_udp(),
+            beyond_connections: document.beyond_connections().map(Arc::new),
             rules: rules.into(),
             index: Arc::new(index),
+            binaries: Arc::default(),
         }
     }
 
-    /// Decides one connection. It allocates nothing, and its cost grows with the endpoints that
-    /// name this very host, not with the policy.
+    /// Decides one TCP connection. Its cost does not grow with the rules, and in the ordinary case
+    /// it allocates nothing.
     pub fn connect(&self, to: &Destination<'_>, by: &Caller, now: Timestamp) -> Decision {
-        let mut judge = Judge { policy: self, to, by, now, allowed: None, closest: None };
-        match to {
-            Destination::Name(name, _) => {
-                self.index.visit_name(name, &mut |grant| judge.consider(grant));
-            }
-            Destination::Address(address, _) => {
-                // SECURITY: before any rule, and in every embedding (B3, B6).
-                if matches!(classify(*address), AddressClass::Never(_)) {
-                    let predicate = Predicate::NeverReachable;
-                    return Decision::Deny(Denial { predicate, closest: None });
-                }
-                self.index.visit_address(*address, &mut |grant| judge.consider(grant));
-            }
+        self.index.connect(&self.binaries, (to, Transport::Tcp), by, now)
+    }
+
+    /// Decides whether UDP datagrams may be exchanged with a destination.
+    pub fn datagram(&self, to: &Destination<'_>, by: &Caller, now: Timestamp) -> Decision {
+        self.index.connect(&self.binaries, (to, Transport::Udp), by, now)
+    }
+
+    /// Decides one request over an allowed connection, at the same cost. The connection is decided
+    /// anew: a rule may have expired since.
+    pub fn request(
+        &self,
+        to: &Destination<'_>,
+        by: &Caller,
+        request: &Request<'_>,
+        now: Timestamp,
+    ) -> Verdict {
+        let tables = (&*self.index, &*self.rules, &*self.binaries);
+        match Judge::new(tables, to, by, request, now) {
+            Some(judge) => judge.verdict(),
+            None => Verdict::Deny(RequestDenial {
+                refused: Refused::Connection,
+                endpoint: None,
+                clause: None,
+            }),
         }
-        judge.verdict()
     }
 
     /// Whether a resolved address may be dialled under a grant. Every answer of a look-up must
@@ -127,9 +153,7 @@ impl Policy {
 
     /// Whether some rule, for any binary and any port, names this host.
     pub fn resolves(&self, name: &HostName) -> bool {
-        let mut found = false;
-        self.index.visit_name(name, &mut |_| found = true);
-        found
+        self.index.names(name)
     }
 
     /// The name of the rule that a grant comes from; empty for a grant of another policy.
@@ -140,20 +164,33 @@ impl Policy {
     /// The literal binary paths, to be resolved beneath the jail's root. Some may come twice.
     pub fn binary_paths(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().flat_map(|rule| &rule.binaries).filter_map(|binary| match &binary.path {
-            BinaryPath::Literal { path, .. } => Some(&**path),
+            BinaryPath::Literal(path) => Some(&**path),
             BinaryPath::Glob(_) => None,
         })
+    }
+
+    /// Whether a path lies where the agent can write, so that it proves nothing about a program.
+    pub fn agent_writes(&self, path: &str) -> bool {
+        let beneath = |place: &String| {
+            path.strip_prefix(place.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
+        };
+        is_always_writable(path) || self.filesystem.read_write.iter().any(beneath)
     }
 
     /// The same policy with its literal binary paths tied to files. Before that, and for paths that
     /// the table does not tie to a file, no literal path matches anything.
     #[must_use]
     pub fn bind(&self, table: &BinaryTable) -> Self {
-        let mut rules: Vec<CompiledRule> = self.rules.to_vec();
-        for binary in rules.iter_mut().flat_map(|rule| &mut rule.binaries) {
-            binary.bind(table);
-        }
-        Self { rules: rules.into(), ..self.clone() }
+        Self { binaries: Arc::new(self.index.binaries.bind(table)), ..self.clone() }
+    }
+
+    /// How much of the heap the compiled policy takes, more or less; without its text.
+    pub fn compiled_bytes(&self) -> usize {
+        let rules: usize = self.rules.iter().map(CompiledRule::bytes).sum();
+        rules
+            .saturating_add(size_of_val(&*self.rules))
+            .saturating_add(self.index.bytes())
+            .saturating_add(self.binaries.bytes())
     }
 
     /// What the agent may see and write.
@@ -171,6 +208,23 @@ impl Policy {
         self.landlock
     }
 
+    /// Whether it says more than which connections may be opened; see
+    /// [`Document::judges_requests`].
+    pub fn judges_requests(&self) -> bool {
+        self.judges_requests
+    }
+
+    /// Whether some endpoint is one of UDP.
+    pub fn names_udp(&self) -> bool {
+        self.names_udp
+    }
+
+    /// Why whoever only opens TCP connections must refuse it, if they must; see
+    /// [`Document::beyond_connections`].
+    pub fn beyond_connections(&self) -> Option<&Diagnostic> {
+        self.beyond_connections.as_deref()
+    }
+
     /// Digest of the canonical document: policies of the same meaning have the same.
     pub fn digest(&self) -> Digest {
         self.digest
@@ -181,81 +235,24 @@ impl Policy {
         &self.text
     }
 
+    /// What came furthest of a TCP connection that is not allowed.
+    pub(crate) fn closest(&self, to: &Destination<'_>, by: &Caller) -> Denial {
+        self.index.closest(&self.binaries, to, by)
+    }
+
+    pub(crate) fn document(&self) -> Option<&Document> {
+        self.document.get_or_init(|| parse(&self.text).document).as_ref()
+    }
+
+    pub(crate) fn bound(&self) -> Bound<'_> {
+        Bound { index: &self.index.binaries, binaries: &self.binaries }
+    }
+
     pub(crate) fn rule(&self, grant: &Grant) -> Option<&CompiledRule> {
         self.rules.get(usize::try_from(grant.rule).ok()?)
     }
 
     pub(crate) fn endpoint(&self, grant: &Grant) -> Option<&CompiledEndpoint> {
         self.rule(grant)?.endpoints.get(usize::try_from(grant.endpoint).ok()?)
-    }
-}
-
-/// Collects the best verdict over the endpoints whose host matches.
-struct Judge<'a> {
-    policy: &'a Policy,
-    to: &'a Destination<'a>,
-    by: &'a Caller,
-    now: Timestamp,
-    /// The widest endpoint that allows; among equals that of the first rule.
-    allowed: Option<(u8, Grant)>,
-    /// The endpoint that came closest, by the predicate that failed.
-    closest: Option<(Predicate, Grant)>,
-}
-
-impl Judge<'_> {
-    fn consider(&mut self, grant: Grant) {
-        let (Some(rule), Some(endpoint)) = (self.policy.rule(&grant), self.policy.endpoint(&grant))
-        else {
-            return;
-        };
-        let failed = if !endpoint.has_port(self.to.port()) {
-            Predicate::Port
-        } else {
-            match rule.fit(self.by) {
-                Fit::None => Predicate::Binary,
-                Fit::Digest => Predicate::BinaryDigest,
-                Fit::Full if rule.is_expired(self.now) => Predicate::Expired,
-                Fit::Full => {
-                    let candidate = (endpoint.narrowness(), grant);
-                    let better = |(narrow, best): (u8, Grant)| {
-                        (candidate.0, grant.rule, grant.endpoint)
-                            < (narrow, best.rule, best.endpoint)
-                    };
-                    if self.allowed.is_none_or(better) {
-                        self.allowed = Some(candidate);
-                    }
-                    return;
-                }
-            }
-        };
-        let better = |(predicate, best): (Predicate, Grant)| {
-            let (old, new) = (closeness(predicate), closeness(failed));
-            old < new || (old == new && (grant.rule, grant.endpoint) < (best.rule, best.endpoint))
-        };
-        if self.closest.is_none_or(better) {
-            self.closest = Some((failed, grant));
-        }
-    }
-
-    fn verdict(self) -> Decision {
-        match (self.allowed, self.closest) {
-            (Some((_, grant)), _) => Decision::Allow(grant),
-            (None, Some((predicate, grant))) => {
-                Decision::Deny(Denial { predicate, closest: Some(grant) })
-            }
-            (None, None) => Decision::Deny(Denial { predicate: Predicate::Host, closest: None }),
-        }
-    }
-}
-
-/// How far a connection came: predicates are tried in this order.
-const fn closeness(predicate: Predicate) -> u8 {
-    match predicate {
-        Predicate::NeverReachable => 0,
-        Predicate::Host => 1,
-        Predicate::Port => 2,
-        Predicate::Binary => 3,
-        Predicate::BinaryDigest => 4,
-        Predicate::Expired => 5,
     }
 }

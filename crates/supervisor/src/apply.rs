@@ -96,8 +96,7 @@ impl Policies {
         announced: Option<Digest>,
         text: &str,
     ) -> Result<Swapped, Refused> {
-        let (policy, _warnings) =
-            Policy::compile(text).map_err(|all| Refused::Errors(errors(&all)))?;
+        let policy = compile(text).map_err(Refused::Errors)?;
         let digest = policy.digest();
         if announced.is_some_and(|announced| announced != digest) {
             return Err(Refused::Digest);
@@ -166,8 +165,18 @@ fn config(activity: &str, generation: Generation, digest: Digest, detail: Option
     Event::Config(Config { activity: activity.into(), generation, digest, detail })
 }
 
+/// A policy that this build can enforce; else its errors, in one line.
+pub(crate) fn compile(text: &str) -> Result<Policy, String> {
+    let (policy, _warnings) = Policy::compile(text).map_err(|all| errors(&all))?;
+    // SECURITY: the egress would let through what rules for requests are to stop.
+    match policy.beyond_connections() {
+        Some(finding) => Err(errors(std::slice::from_ref(finding))),
+        None => Ok(policy),
+    }
+}
+
 /// The errors among the diagnostics, in one line.
-pub(crate) fn errors(diagnostics: &[Diagnostic]) -> String {
+fn errors(diagnostics: &[Diagnostic]) -> String {
     let errors: Vec<String> = diagnostics
         .iter()
         .filter(|diagnostic| diagnostic.severity == Severity::Error)

@@ -10,7 +10,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::apply::errors;
+use crate::apply::compile;
 use crate::limits::CONFIG_BYTES;
 
 /// The sandbox that shall be.
@@ -65,7 +65,7 @@ impl Config {
         let policy = if text.trim().is_empty() {
             Policy::deny_all()
         } else {
-            Policy::compile(&text).map_err(|all| ConfigError::Policy(errors(&all)))?.0
+            compile(&text).map_err(ConfigError::Policy)?
         };
         Ok(Self { spec, upstream: json(file::UPSTREAM)?, policy })
     }

@@ -199,9 +199,17 @@ async fn m03_a_pushed_policy_comes_into_force_and_a_broken_one_does_not() {
     let push = |generation, text: &str| {
         Told::Policy(wire::Policy { generation, digest: String::new(), text: text.into() })
     };
-    for (generation, text, accepted) in
-        [(2, good, true), (3, "version: 1\nnot_a_field: 1\n", false), (1, good, false)]
-    {
+    // Rules that the egress cannot enforce are no less broken.
+    let requests =
+        good.replace("port: 443", "port: 443\n        protocol: rest\n        access: full");
+    let udp = good.replace("port: 443", "port: 443\n        protocol: udp");
+    for (generation, text, accepted) in [
+        (2, good, true),
+        (3, "version: 1\nnot_a_field: 1\n", false),
+        (4, &requests, false),
+        (5, &udp, false),
+        (1, good, false),
+    ] {
         link.send(push(generation, text)).await;
         let Some(Payload::PolicyAck(ack)) = link.next().await else { panic!("an answer") };
         assert_eq!((ack.generation, ack.error.is_empty()), (generation, accepted), "{ack:?}");
@@ -213,7 +221,7 @@ async fn m03_a_pushed_policy_comes_into_force_and_a_broken_one_does_not() {
         .map(|e| e.record.as_str())
         .filter(|r| r.contains("\"config\""))
         .collect();
-    assert_eq!(told.len(), 4, "{told:?}");
+    assert_eq!(told.len(), 6, "{told:?}");
     world.driver.delete(&world.id).await.expect("delete");
 }
 
@@ -296,6 +304,20 @@ async fn a_jail_that_cannot_be_built_is_told_with_its_reason() {
     drop(link);
     world.gone().await;
     assert!(world.log().contains("/no/such/tool"), "{}", world.log());
+    world.driver.delete(&world.id).await.expect("delete");
+}
+
+#[tokio::test]
+async fn a_policy_that_cannot_be_enforced_starts_nothing() {
+    let mut world = World::new();
+    let policy = "version: 1\nnetwork_policies:\n  api:\n    endpoints:\n      - { host: example.com, port: 443, protocol: rest, access: read-only }\n    binaries:\n      - path: /usr/bin/curl\n";
+    let mut link = world.start_with(world.spec(&["true"]), policy).await;
+    let status = link.phase(wire::Phase::Error).await;
+    for part in ["line 5", "`protocol: rest`", "P0420"] {
+        assert!(status.error.contains(part), "{part}: {}", status.error);
+    }
+    drop(link);
+    world.gone().await;
     world.driver.delete(&world.id).await.expect("delete");
 }
 

@@ -30,6 +30,11 @@ pub(crate) fn check(text: &str) -> Result<Checked, AppError> {
         return Err(AppError::invalid("policy", format!("more than {POLICY_TEXT} bytes")));
     }
     Ok(match Policy::compile(text) {
+        // SECURITY: the egress would let through what such rules are to stop.
+        Ok((policy, mut findings)) if policy.beyond_connections().is_some() => {
+            findings.extend(policy.beyond_connections().cloned());
+            Checked::Refused(findings)
+        }
         Ok((policy, findings)) => {
             let revision = NewRevision {
                 digest: policy.digest().to_string(),

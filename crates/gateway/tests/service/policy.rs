@@ -78,6 +78,51 @@ async fn a_policy_with_errors_changes_nothing_and_names_the_place() {
 }
 
 #[tokio::test]
+async fn a_policy_that_the_egress_could_not_enforce_changes_nothing_and_names_the_line() {
+    let world = World::start().await;
+    world.ready("one", &["serve"]).await;
+    for more in ["protocol: rest, access: read-only", "protocol: udp", "budget: { bytes: 9 }"] {
+        let text = format!(
+            "version: 1\nnetwork_policies:\n  web:\n    binaries: [{{ path: /usr/bin/curl }}]\n    \
+             endpoints:\n      - {{ host: example.com, port: 443, {more} }}\n"
+        );
+        let answer = world.native().set_policy(set(&text)).await.unwrap().into_inner();
+        assert_eq!(answer.state(), native::PolicyState::Refused, "{more}");
+        let error = answer.diagnostics.iter().find(|found| found.severity == "error").unwrap();
+        assert_eq!((error.code.as_str(), error.line), ("P0420", 6), "{more}");
+        assert!(error.message.contains("TCP connections only") && !error.help.is_empty());
+        assert_eq!(world.native().get_policy(get(0)).await.unwrap().into_inner().revision, 1);
+
+        let request = native::CreateRequest { policy_text: text, ..create("two", &["serve"]) };
+        let refused = world.native().create(request).await.unwrap().into_inner();
+        assert!(refused.sandbox.is_none());
+        assert!(refused.diagnostics.iter().any(|found| found.code == "P0420"), "{more}");
+        assert_eq!(world.get("two").await.unwrap_err().code(), Code::NotFound);
+    }
+    let mut policy = openshell_wire::policy::from_text(OPEN).unwrap();
+    let endpoint = &mut policy.network_policies.get_mut("web").unwrap().endpoints[0];
+    endpoint.protocol = "rest".into();
+    endpoint.set_access(sb::NetworkAccessPreset::Full);
+    let update = v1::UpdateConfigRequest {
+        sandbox: "one".into(),
+        workspace_scope: scope(),
+        policy: Some(policy.clone()),
+        ..Default::default()
+    };
+    let refused = world.v1().update_config(update).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(refused.message().contains("P0420"), "{}", refused.message());
+    let spec = v1::SandboxSpec { policy: Some(policy), ..Default::default() };
+    let request = v1::CreateSandboxRequest {
+        spec: Some(spec),
+        workspace_scope: scope(),
+        ..Default::default()
+    };
+    let refused = world.v1().create_sandbox(request).await.unwrap_err();
+    assert!(refused.message().contains("P0420"), "{}", refused.message());
+}
+
+#[tokio::test]
 async fn published_clients_send_and_read_policies_as_messages() {
     let world = World::start().await;
     world.ready("one", &["serve"]).await;

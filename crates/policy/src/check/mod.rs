@@ -2,12 +2,19 @@
 
 mod binary_any_code;
 mod binary_literal;
+mod broad_rule;
+mod cover;
+mod covered_rule;
 mod empty_rule;
 mod guarded_address;
 mod host_alias;
 mod hostless;
+mod idle_denial;
+mod overlap;
+pub(crate) mod published_reading;
 mod shadowed;
 mod shared_suffix;
+mod unlikely;
 mod wide_range;
 
 use crate::document::Document;
@@ -17,21 +24,30 @@ use crate::document::findings::Findings;
 /// say about a text that was read in part is noise.
 pub(crate) fn run(document: &Document, findings: &mut Findings) {
     guarded_address::check(document, findings);
+    overlap::check_options(document, findings);
     if findings.has_errors() {
         return;
     }
+    // What weighs most comes first: a text with very many findings shows only some of them.
     for lint in [
+        overlap::check,
         binary_any_code::check,
+        published_reading::check,
+        shared_suffix::check,
+        unlikely::check,
+        idle_denial::check,
         binary_literal::check,
         empty_rule::check,
         host_alias::check,
-        hostless::check,
-        shadowed::check,
-        shared_suffix::check,
         wide_range::check,
+        shadowed::check,
+        covered_rule::check,
+        hostless::check,
+        broad_rule::check,
     ] {
         lint(document, findings);
     }
+    findings.admit_remarks();
 }
 
 /// Where the agent can always write, whatever the policy says.
@@ -43,7 +59,7 @@ pub(crate) fn is_always_writable(path: &str) -> bool {
 }
 
 /// Every place that the agent can write under this document.
-fn writable_places(document: &Document) -> Vec<&str> {
+pub(crate) fn writable_places(document: &Document) -> Vec<&str> {
     let named = document.filesystem.read_write.iter().map(String::as_str);
     WRITABLE.into_iter().chain(named).collect()
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::document::Document;
 use crate::document::findings::Findings;
+use crate::document::{Document, endpoint_text};
 
 pub(super) fn check(document: &Document, findings: &mut Findings) {
     for rule in &document.rules {
@@ -21,15 +21,11 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         }
         let mut seen = HashMap::new();
         for endpoint in &rule.endpoints {
-            let Some(host) = &endpoint.host else { continue };
-            if !endpoint.allowed_ips.is_empty() {
-                continue;
-            }
-            let key = (host.value.to_string(), endpoint.ports.clone(), endpoint.raw);
-            if let Some(first) = seen.insert(key, host.at) {
+            let at = endpoint.host.as_ref().map_or(endpoint.at, |host| host.at);
+            if let Some(first) = seen.insert(endpoint_text(endpoint), at) {
                 findings.warning(
                     "P0508",
-                    host.at,
+                    at,
                     format!("this endpoint stands in line {}, too", first.line),
                     Some("remove one".to_owned()),
                 );

@@ -1,9 +1,9 @@
-//! One endpoint of a rule.
+//! One endpoint of a rule, and where it leads.
 
-use super::Endpoint;
-use super::findings::{Findings, Position, Spanned};
+use super::findings::{Findings, Spanned};
 use super::node::{Kind, Node};
-use super::reader::{Fields, choice, list, listed, shown, text, wrong_type};
+use super::reader::{Fields, list, shown, text, wrong_type};
+use super::{Endpoint, options, requests};
 use crate::limits::ENDPOINT_ITEMS;
 use crate::pattern::{HostPattern, Network, PortRange};
 
@@ -23,11 +23,25 @@ pub(super) fn read(node: Node, findings: &mut Findings) -> Option<Endpoint> {
     let host = host_given.and_then(|node| host(node, findings));
     let allowed_ips = ips_given.map(|node| allowed_ips(node, findings)).unwrap_or_default();
     let ports = ports(&mut fields, findings);
-    let raw = tls(&mut fields, findings);
-    enforcement(&mut fields, findings);
-    refuse_request_rules(&mut fields, findings);
+    let requests = requests::read(&mut fields, findings);
+    let options = options::read(&mut fields, &requests, findings);
+    requests.require_allowing(&options, at, findings);
     fields.refuse_rest(findings);
-    Some(Endpoint { at, host, ports, allowed_ips, raw })
+    Some(Endpoint {
+        at,
+        host,
+        ports,
+        allowed_ips,
+        raw: requests.raw,
+        path: requests.path,
+        path_case: requests.path_case,
+        protocol: requests.protocol.unwrap_or_default(),
+        enforcement: requests.enforcement,
+        access: requests.access,
+        rules: requests.rules,
+        deny_rules: requests.deny_rules,
+        options,
+    })
 }
 
 fn host(node: Node, findings: &mut Findings) -> Option<Spanned<HostPattern>> {
@@ -151,104 +165,4 @@ fn network(node: Node, findings: &mut Findings) -> Option<Spanned<Network>> {
             None
         }
     }
-}
-
-/// Whether `tls: skip` is set.
-fn tls(fields: &mut Fields, findings: &mut Findings) -> bool {
-    let Some(word) = fields.text("tls", findings) else { return false };
-    let choices = [("skip", true), ("terminate", false), ("passthrough", false)];
-    match choice(&word, "tls", &choices, findings) {
-        Some(true) => true,
-        Some(false) => {
-            let message = format!("`tls: {}` has no meaning any more", word.value);
-            let help = "remove it: TLS is terminated where a rule needs it".to_owned();
-            findings.warning("P0105", word.at, message, Some(help));
-            false
-        }
-        None => false,
-    }
-}
-
-fn enforcement(fields: &mut Fields, findings: &mut Findings) {
-    let Some(word) = fields.text("enforcement", findings) else { return };
-    let choices = [("enforce", true), ("audit", false)];
-    if choice(&word, "enforcement", &choices, findings) == Some(false) {
-        findings.error_with_help(
-            "P0402",
-            word.at,
-            "`enforcement: audit` lets violations through, and this endpoint has no request \
-             rules that it could only log"
-                .to_owned(),
-            "remove it: the default is `enforce`".to_owned(),
-        );
-    }
-}
-
-/// Keys that say how requests within a connection are judged or changed, or how credentials are
-/// put in.
-const REQUEST_KEYS: [&str; 15] = [
-    "path",
-    "rules",
-    "deny_rules",
-    "allow_encoded_slash",
-    "websocket_credential_rewrite",
-    "request_body_credential_rewrite",
-    "allow_uninspected_credentials",
-    "persisted_queries",
-    "graphql_persisted_queries",
-    "graphql_max_body_bytes",
-    "json_rpc",
-    "mcp",
-    "credential_signing",
-    "signing_service",
-    "signing_region",
-];
-
-// SECURITY: an endpoint whose request rules were read over would allow every request.
-fn refuse_request_rules(fields: &mut Fields, findings: &mut Findings) {
-    let mut found: Vec<(&'static str, Position)> = Vec::new();
-    let protocol = fields.text("protocol", findings);
-    if let Some(word) = protocol {
-        let choices = [
-            ("tcp", false),
-            ("rest", true),
-            ("websocket", true),
-            ("graphql", true),
-            ("json-rpc", true),
-            ("mcp", true),
-            ("sql", true),
-        ];
-        if choice(&word, "protocol", &choices, findings) == Some(true) {
-            found.push(("protocol", word.at));
-        }
-    }
-    if let Some(word) = fields.text("access", findings) {
-        let choices = [("full", false), ("read-only", true), ("read-write", true)];
-        if choice(&word, "access", &choices, findings) == Some(true) {
-            found.push(("access", word.at));
-        }
-    }
-    for key in REQUEST_KEYS.into_iter().chain(["credential_binding"]) {
-        let Some(entry) = fields.take_entry(key) else { continue };
-        let off = match &entry.value.kind {
-            Kind::Null => true,
-            Kind::Scalar { text, plain } => *plain && text == "false",
-            _ => false,
-        };
-        if !off {
-            found.push((key, entry.at));
-        }
-    }
-    let Some((_, at)) = found.iter().min_by_key(|(_, at)| *at) else { return };
-    let keys: Vec<&str> = found.iter().map(|(key, _)| *key).collect();
-    findings.error_with_help(
-        "P0401",
-        *at,
-        format!(
-            "this build does not judge requests yet, and the endpoint asks for {}",
-            listed(&keys)
-        ),
-        "remove these keys to allow the whole connection, or the endpoint to allow nothing"
-            .to_owned(),
-    );
 }

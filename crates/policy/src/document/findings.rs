@@ -3,10 +3,10 @@
 use granit_parser::Marker;
 
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::limits::DIAGNOSTICS;
+use crate::limits::{DIAGNOSTICS, PATTERN_BYTES};
 
 /// A place in the text; both counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
     pub line: u32,
     pub column: u32,
@@ -44,6 +44,9 @@ fn printable(text: String) -> String {
 pub(crate) struct Findings {
     list: Vec<Diagnostic>,
     left_out: usize,
+    /// Said only about a text without errors.
+    remarks: Vec<Diagnostic>,
+    pattern_bytes: usize,
 }
 
 impl Findings {
@@ -73,6 +76,55 @@ impl Findings {
 
     pub fn note(&mut self, code: &'static str, at: Position, message: String) {
         self.add(Severity::Note, code, at, (message, None));
+    }
+
+    /// A finding of any severity.
+    pub fn say(
+        &mut self,
+        (code, severity): (&'static str, Severity),
+        at: Position,
+        message: String,
+        help: Option<String>,
+    ) {
+        self.add(severity, code, at, (message, help));
+    }
+
+    /// What is worth saying once the text has no errors.
+    pub fn remark(
+        &mut self,
+        (code, severity): (&'static str, Severity),
+        Position { line, column }: Position,
+        message: String,
+        help: Option<String>,
+    ) {
+        if self.remarks.len() >= DIAGNOSTICS {
+            self.left_out = self.left_out.saturating_add(1);
+            return;
+        }
+        let (message, help) = (printable(message), help.map(printable));
+        self.remarks.push(Diagnostic { code, severity, message, line, column, help });
+    }
+
+    /// Puts the remarks among the findings.
+    pub fn admit_remarks(&mut self) {
+        for remark in std::mem::take(&mut self.remarks) {
+            if self.list.len() < DIAGNOSTICS {
+                self.list.push(remark);
+            } else {
+                self.left_out = self.left_out.saturating_add(1);
+            }
+        }
+    }
+
+    /// Counts what will be compiled, and refuses the text at the pattern that is too much.
+    pub fn count_pattern(&mut self, bytes: usize, at: Position) {
+        let before = self.pattern_bytes;
+        self.pattern_bytes = before.saturating_add(bytes);
+        if before <= PATTERN_BYTES && self.pattern_bytes > PATTERN_BYTES {
+            let message = format!("the patterns up to here have more than {PATTERN_BYTES} bytes");
+            let help = "each path that braces stand for counts".to_owned();
+            self.error_with_help("P0002", at, message, help);
+        }
     }
 
     fn add(

@@ -4,24 +4,38 @@
 //! way; nothing stops at the first.
 
 mod canonical;
+mod clause;
+mod connections;
 mod endpoint;
 pub(crate) mod findings;
+pub(crate) mod model;
 mod node;
+mod options;
+mod patterns;
 mod reader;
+mod requests;
 mod rules;
 mod sections;
+mod spelling;
+mod tree;
+pub(crate) mod trials;
 
-use jiff::Timestamp;
 use openshell_types::Digest;
 
 use crate::check;
 use crate::diagnostic::Diagnostic;
-use crate::pattern::{HostPattern, Network, PortRange};
 use crate::settings::{Filesystem, Landlock, Process};
-use findings::{Findings, Position, Spanned};
-use reader::{Fields, shown, wrong_type};
+use crate::trial;
+use findings::Findings;
+use reader::{Fields, wrong_type};
+pub(crate) use reader::{did_you_mean, shown};
 
-pub(crate) use canonical::quoted;
+pub(crate) use canonical::{clause_text, endpoint_text, options_text, trial_text};
+pub(crate) use clause::{METHODS, WEBSOCKET_TEXT};
+pub(crate) use model::{Binary, Endpoint, Rule};
+pub use model::{OperationType, Protocol};
+pub(crate) use patterns::{check_path, expand};
+pub(crate) use tree::quoted;
 
 /// A policy text, read and checked.
 #[derive(Clone, Debug)]
@@ -31,35 +45,8 @@ pub struct Document {
     pub(crate) process: Process,
     /// In the order of the text.
     pub(crate) rules: Vec<Rule>,
-}
-
-/// One entry of `network_policies`.
-#[derive(Clone, Debug)]
-pub(crate) struct Rule {
-    pub key: Spanned<String>,
-    pub name: String,
-    pub until: Option<Timestamp>,
-    pub endpoints: Vec<Endpoint>,
-    pub binaries: Vec<Binary>,
-}
-
-/// Where to.
-#[derive(Clone, Debug)]
-pub(crate) struct Endpoint {
-    pub at: Position,
-    pub host: Option<Spanned<HostPattern>>,
-    pub ports: Vec<PortRange>,
-    pub allowed_ips: Vec<Spanned<Network>>,
-    /// `tls: skip`: relayed as it is, whatever it carries.
-    pub raw: bool,
-}
-
-/// Who.
-#[derive(Clone, Debug)]
-pub(crate) struct Binary {
-    pub path: Spanned<String>,
-    pub sha256: Option<Digest>,
-    pub descendants: bool,
+    /// In the order of the text.
+    pub(crate) trials: Vec<trials::Trial>,
 }
 
 /// What reading a text gave.
@@ -73,6 +60,16 @@ pub struct Parsed {
 
 /// Reads and checks a policy text, and finds all that is wrong with it in one pass.
 pub fn parse(text: &str) -> Parsed {
+    let (document, mut findings) = untried(text);
+    if let Some(document) = &document {
+        trial::check(document, &mut findings);
+    }
+    let document = document.filter(|_| !findings.has_errors());
+    Parsed { document, diagnostics: findings.finish() }
+}
+
+/// The document before its tests are asked, when there is no error.
+pub(crate) fn untried(text: &str) -> (Option<Document>, Findings) {
     let mut findings = Findings::default();
     let document = node::read(text, &mut findings).and_then(|mut root| {
         root.refuse_duplicates(&mut findings);
@@ -81,20 +78,27 @@ pub fn parse(text: &str) -> Parsed {
     if let Some(document) = &document {
         check::run(document, &mut findings);
     }
-    let document = document.filter(|_| !findings.has_errors());
-    Parsed { document, diagnostics: findings.finish() }
+    (document.filter(|_| !findings.has_errors()), findings)
 }
 
 impl Document {
     fn read(root: node::Node, findings: &mut Findings) -> Option<Self> {
         let mut fields = Fields::of(root, "a policy", findings)?;
         read_version(&mut fields, findings);
+        let landlock_at = fields.place_of("landlock");
         let document = Self {
             filesystem: sections::filesystem(&mut fields, findings),
             landlock: sections::landlock(&mut fields, findings),
             process: sections::process(&mut fields, findings),
             rules: rules::read(&mut fields, findings),
+            trials: trials::read(&mut fields, findings),
         };
+        if let Some(at) = landlock_at
+            && document.landlock == Landlock::BestEffort
+            && !document.rules.is_empty()
+        {
+            check::published_reading::best_effort(at, findings);
+        }
         refuse_middlewares(&mut fields, findings);
         fields.refuse_rest(findings);
         Some(document)
@@ -107,13 +111,20 @@ impl Document {
             landlock: Landlock::default(),
             process: Process::default(),
             rules: Vec::new(),
+            trials: Vec::new(),
         }
     }
 
     /// A text of the same meaning that is the same for all texts of that meaning: rules by key,
     /// lists in order and without repetitions, ports merged, defaults left out.
     pub fn canonical(&self) -> String {
-        canonical::write(self)
+        canonical::write(self, tree::Reader::Machine)
+    }
+
+    /// The same in the form that people write: a line for each key, quotes only where YAML needs
+    /// them. Comments are lost, and so is the order of the text.
+    pub fn formatted(&self) -> String {
+        canonical::write(self, tree::Reader::Person)
     }
 
     /// The digest of the canonical text. It names the document wherever it is validated, shown,

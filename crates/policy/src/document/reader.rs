@@ -1,5 +1,7 @@
 //! Taking typed values out of the tree, with a finding for everything that does not fit.
 
+use std::ops::RangeInclusive;
+
 use super::findings::{Findings, Position, Spanned};
 use super::node::{Entry, Kind, Node};
 
@@ -35,6 +37,18 @@ impl Fields {
         Some(self.entries.remove(index))
     }
 
+    /// Where a key stands that was not taken yet and has a value.
+    pub fn place_of(&self, key: &str) -> Option<Position> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        (!entry.value.is_null()).then_some(entry.at)
+    }
+
+    /// Takes a key that has no meaning here, which help does not name.
+    pub fn take_foreign(&mut self, key: &'static str) -> Option<Entry> {
+        let index = self.entries.iter().position(|entry| entry.key == key)?;
+        Some(self.entries.remove(index)).filter(|entry| !entry.value.is_null())
+    }
+
     pub fn text(&mut self, key: &'static str, findings: &mut Findings) -> Option<Spanned<String>> {
         self.take(key).and_then(|node| text(node, key, findings))
     }
@@ -65,6 +79,11 @@ impl Fields {
         self.take(key).and_then(|node| list(node, key, most, findings))
     }
 
+    /// Whether some key was not taken.
+    pub fn has_rest(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
     /// Reports every key that nobody took.
     pub fn refuse_rest(self, findings: &mut Findings) {
         for entry in &self.entries {
@@ -91,6 +110,35 @@ impl Node {
     pub fn is_null(&self) -> bool {
         matches!(self.kind, Kind::Null)
     }
+}
+
+/// A whole number out of `range`, which `code` is about.
+pub(crate) fn number(
+    node: &Node,
+    what: &str,
+    code: &'static str,
+    range: RangeInclusive<u64>,
+    findings: &mut Findings,
+) -> Option<u64> {
+    let digits = match &node.kind {
+        Kind::Scalar { text, plain: true }
+            if text == "0"
+                || (!text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit())) =>
+        {
+            text
+        }
+        _ => {
+            wrong_type(node, what, "a whole number", findings);
+            return None;
+        }
+    };
+    let value = digits.parse().ok().filter(|value| range.contains(value));
+    if value.is_none() {
+        let message = format!("`{what}` cannot be {}", shown(digits));
+        let help = format!("it is a number from {} to {}", range.start(), range.end());
+        findings.error_with_help(code, node.at, message, help);
+    }
+    value
 }
 
 /// The items of a list of at most `most`.
@@ -146,7 +194,7 @@ pub(crate) fn text(node: Node, what: &str, findings: &mut Findings) -> Option<Sp
 }
 
 /// Whether a plain scalar is something other than text in YAML 1.1 or 1.2, addresses excepted.
-fn is_typed(text: &str) -> bool {
+pub(crate) fn is_typed(text: &str) -> bool {
     let truth = ["true", "false"].iter().any(|word| text.eq_ignore_ascii_case(word));
     let dotted = text.bytes().filter(|byte| *byte == b'.').count() > 1;
     truth || (!dotted && text.parse::<f64>().is_ok())

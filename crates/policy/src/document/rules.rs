@@ -9,6 +9,7 @@ use super::node::{Entry, Kind, Node};
 use super::reader::{Fields, shown, wrong_type};
 use super::sections::check_path;
 use super::{Binary, Rule};
+use crate::check::published_reading;
 use crate::limits::{NAME_CHARS, RULE_ITEMS, RULES};
 
 pub(super) fn read(root: &mut Fields, findings: &mut Findings) -> Vec<Rule> {
@@ -25,7 +26,24 @@ pub(super) fn read(root: &mut Fields, findings: &mut Findings) -> Vec<Rule> {
             return Vec::new();
         }
     };
-    entries.into_iter().filter_map(|entry| rule(entry, findings)).collect()
+    let said = entries.iter().any(|entry| mentions(&entry.value, "descendants"));
+    let rules: Vec<Rule> = entries.into_iter().filter_map(|entry| rule(entry, findings)).collect();
+    let first = rules.iter().flat_map(|rule| &rule.binaries).next();
+    if let (Some(binary), false) = (first, said) {
+        published_reading::descendants_unsaid(binary.path.at, findings);
+    }
+    rules
+}
+
+/// Whether a key stands anywhere in a node; nesting is bounded.
+fn mentions(node: &Node, key: &str) -> bool {
+    match &node.kind {
+        Kind::Map(entries) => {
+            entries.iter().any(|entry| entry.key == key || mentions(&entry.value, key))
+        }
+        Kind::List(items) => items.iter().any(|item| mentions(item, key)),
+        Kind::Null | Kind::Scalar { .. } | Kind::Refused => false,
+    }
 }
 
 fn rule(entry: Entry, findings: &mut Findings) -> Option<Rule> {

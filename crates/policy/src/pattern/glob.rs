@@ -8,13 +8,61 @@ pub(crate) struct Glob {
     pieces: Box<[Piece]>,
 }
 
+/// A part of a glob. Two stars never stand side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Piece {
+pub(crate) enum Piece {
     Byte(u8),
     /// `*`.
     Within,
     /// `**`; more stars in a row mean the same.
     Across,
+}
+
+impl Piece {
+    /// The parts of a pattern over paths.
+    pub fn of_path(text: &str) -> Vec<Self> {
+        Self::read(text, Self::Within)
+    }
+
+    /// The parts of a pattern over any other text, where `*` means the same as `**`.
+    pub fn of_text(text: &str) -> Vec<Self> {
+        Self::read(text, Self::Across)
+    }
+
+    /// The same parts with each `%` and two digits as the byte that they stand for.
+    pub fn decoded(pieces: &[Self]) -> Vec<Self> {
+        let mut out = Vec::with_capacity(pieces.len());
+        let mut rest = pieces;
+        while let Some((first, after)) = rest.split_first() {
+            let byte = match rest {
+                [Self::Byte(b'%'), Self::Byte(high), Self::Byte(low), ..] => escaped(*high, *low),
+                _ => None,
+            };
+            out.push(byte.map_or(*first, Self::Byte));
+            rest = if byte.is_some() { rest.get(3..).unwrap_or_default() } else { after };
+        }
+        out
+    }
+
+    /// `star` is what one star means.
+    fn read(text: &str, star: Self) -> Vec<Self> {
+        let mut pieces: Vec<Self> = Vec::with_capacity(text.len());
+        for byte in text.bytes() {
+            match (byte, pieces.last_mut()) {
+                (b'*', Some(last @ (Self::Within | Self::Across))) => *last = Self::Across,
+                (b'*', _) => pieces.push(star),
+                _ => pieces.push(Self::Byte(byte)),
+            }
+        }
+        pieces
+    }
+}
+
+/// The byte of two hexadecimal digits.
+pub(crate) fn escaped(high: u8, low: u8) -> Option<u8> {
+    let digit =
+        |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(high)?.wrapping_shl(4) | digit(low)?)
 }
 
 impl Glob {
@@ -23,20 +71,23 @@ impl Glob {
         text.contains('*')
     }
 
+    /// A pattern over paths.
     pub fn new(text: &str) -> Self {
-        let mut pieces: Vec<Piece> = Vec::with_capacity(text.len());
-        for byte in text.bytes() {
-            match (byte, pieces.last_mut()) {
-                (b'*', Some(last @ (Piece::Within | Piece::Across))) => *last = Piece::Across,
-                (b'*', _) => pieces.push(Piece::Within),
-                _ => pieces.push(Piece::Byte(byte)),
-            }
-        }
-        Self { text: text.into(), pieces: pieces.into() }
+        Self { text: text.into(), pieces: Piece::of_path(text).into() }
+    }
+
+    /// A pattern over any other text, where `*` means the same as `**`.
+    pub fn of_text(text: &str) -> Self {
+        Self { text: text.into(), pieces: Piece::of_text(text).into() }
     }
 
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// How much of the heap it takes.
+    pub fn bytes(&self) -> usize {
+        self.text.len().saturating_add(size_of_val(&*self.pieces))
     }
 
     /// Whether all of `path` matches. Greedy with two points of return, one for the last `*` and
@@ -117,6 +168,13 @@ mod tests {
         ] {
             assert_eq!(Glob::new(glob).matches(path), matches, "{glob} {path}");
         }
+    }
+
+    #[test]
+    fn outside_of_paths_every_star_crosses() {
+        assert!(Glob::of_text("a*c").matches("a/b.c"));
+        assert!(Glob::of_text("*").matches(""));
+        assert!(!Glob::of_text("a*c").matches("a/b.cd"));
     }
 
     #[test]

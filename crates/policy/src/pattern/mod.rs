@@ -3,11 +3,14 @@
 //! Each has one meaning, wherever it stands.
 
 mod glob;
+mod globset;
 mod host;
 mod network;
+pub(crate) mod port_set;
 mod ports;
 
-pub(crate) use glob::Glob;
-pub(crate) use host::{HostPattern, Label, Wildcard, label_matches};
+pub(crate) use glob::{Glob, Piece, escaped};
+pub(crate) use globset::{Case, GlobSet, GlobSetBuilder, Spelling};
+pub(crate) use host::HostPattern;
 pub(crate) use network::{Network, masked};
 pub(crate) use ports::PortRange;

@@ -80,7 +80,8 @@ impl Network {
         }
     }
 
-    fn last(&self) -> IpAddr {
+    /// The last address of the range.
+    pub fn last(&self) -> IpAddr {
         match self.base {
             IpAddr::V4(base) => Ipv4Addr::from_bits(base.to_bits() | !mask4(self.prefix)).into(),
             IpAddr::V6(base) => Ipv6Addr::from_bits(base.to_bits() | !mask6(self.prefix)).into(),

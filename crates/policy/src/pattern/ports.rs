@@ -21,8 +21,23 @@ impl PortRange {
         (first <= last).then_some(Self { first, last })
     }
 
+    /// Both ends belong to it. `None` when they are the wrong way round.
+    pub fn new(first: Port, last: Port) -> Option<Self> {
+        (first <= last).then_some(Self { first, last })
+    }
+
+    /// The lowest and the highest port.
+    pub const fn ends(&self) -> (Port, Port) {
+        (self.first, self.last)
+    }
+
     pub fn contains(&self, port: Port) -> bool {
         (self.first..=self.last).contains(&port)
+    }
+
+    /// Whether some port is in both.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.first <= other.last && other.first <= self.last
     }
 
     /// The same ports in order, with overlapping and adjacent ranges made one.

@@ -139,9 +139,14 @@ impl World {
 
     /// Starts the sandbox and waits for its session.
     pub async fn start(&mut self, spec: SandboxSpec) -> Link {
+        self.start_with(spec, "").await
+    }
+
+    /// The same with a policy.
+    pub async fn start_with(&mut self, spec: SandboxSpec, policy: &str) -> Link {
         let placement = Placement {
             spec,
-            policy: String::new(),
+            policy: policy.into(),
             generation: 1,
             token: Redacted::new(TOKEN.into()),
         };

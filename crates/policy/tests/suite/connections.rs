@@ -1,0 +1,42 @@
+//! What an egress that only opens TCP connections must refuse.
+
+use openshell_policy::{Diagnostic, Policy, Severity};
+
+fn beyond(endpoint: &str) -> Option<Diagnostic> {
+    let text = format!(
+        "version: 1\nnetwork_policies:\n  a:\n    binaries: [{{ path: /usr/bin/curl }}]\n    endpoints:\n      - {{ host: a.example.com, port: 443 }}\n      - {{ host: b.example.com, port: 443{endpoint} }}\n      - {{ host: c.example.com, port: 53, protocol: udp }}\n"
+    );
+    let (policy, _) = Policy::compile(&text).unwrap_or_else(|all| panic!("{endpoint}: {all:#?}"));
+    policy.beyond_connections().cloned()
+}
+
+#[test]
+fn the_first_endpoint_that_asks_for_more_is_named_with_its_line() {
+    for (endpoint, asked) in [
+        (", protocol: rest, access: full", "`protocol: rest`"),
+        (", protocol: websocket, access: read-only", "`protocol: websocket`"),
+        (", protocol: graphql, access: read-only", "`protocol: graphql`"),
+        (", protocol: json-rpc, rules: [{ allow: { method: a } }]", "`protocol: json-rpc`"),
+        (", protocol: mcp, mcp: { allow_all_known_mcp_methods: true }", "`protocol: mcp`"),
+        (", protocol: grpc, access: full", "`protocol: grpc`"),
+        (", protocol: udp", "`protocol: udp`"),
+        (", budget: { bytes: 1000 }", "`budget`"),
+        (", credential_binding: { provider: corp }", "`credential_binding`"),
+        (", allow_uninspected_credentials: true", "`allow_uninspected_credentials`"),
+    ] {
+        let found = beyond(endpoint).unwrap_or_else(|| panic!("{endpoint}"));
+        assert_eq!((found.code, found.severity), ("P0420", Severity::Error));
+        assert_eq!((found.line, found.column), (7, 9), "{endpoint}");
+        assert!(found.message.ends_with(asked), "{endpoint}: {}", found.message);
+        assert!(found.help.is_some());
+    }
+}
+
+#[test]
+fn connections_alone_ask_for_nothing_more() {
+    // The line is that of the datagrams after it.
+    for endpoint in ["", ", protocol: tcp", ", tls: skip", ", allowed_ips: [10.0.0.0/8]"] {
+        assert_eq!(beyond(endpoint).map(|found| found.line), Some(8), "{endpoint}");
+    }
+    assert_eq!(Policy::deny_all().beyond_connections(), None);
+}

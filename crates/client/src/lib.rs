@@ -25,7 +25,10 @@ pub use error::{ClientError, Diagnostic, Severity};
 pub use events::{AuditLine, AuditLines};
 pub use exec::ExecOptions;
 pub use layout::Layout;
-pub use policy::{PolicyChange, PolicyRevision, PolicyState, SetPolicy};
+pub use policy::{
+    Commit, PolicyChange, PolicyEdit, PolicyListed, PolicyRevision, PolicyState, PolicyUpdate,
+    SetPolicy, UpdatePolicy,
+};
 pub use profile::{Choice, Gateway, Tls};
 pub use sandbox::{Created, Deletion, ListOptions, NewSandbox, Phase, Sandbox, Selection};
 pub use stream::{Channel, Event, Input, Output, Sender, Stream};

@@ -37,3 +37,7 @@ pub(crate) const SOCKET_PATH: usize = 107;
 
 /// The largest file of a gateway's record that is read (metadata, certificates).
 pub(crate) const RECORD_FILE: u64 = 1 << 20;
+
+/// Revisions of a policy that are asked for at once: each comes with its whole policy, and together
+/// they must fit in a message.
+pub(crate) const POLICY_PAGE: usize = 10;

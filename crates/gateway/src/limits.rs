@@ -61,6 +61,13 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(2);
 /// The longest wait for a policy to be enforced that a caller can ask for.
 pub(crate) const POLICY_WAIT: Duration = Duration::from_secs(300);
 
+/// How often an edit of a policy is made anew when another revision came in between; the caller is
+/// told of the conflict then.
+pub(crate) const POLICY_EDIT_RETRIES: u32 = 5;
+
+/// Edits of a policy in one call; more are refused.
+pub(crate) const POLICY_EDITS: usize = 1024;
+
 /// Bytes of a policy's text: it goes to the supervisor in one frame. More is refused.
 pub(crate) const POLICY_TEXT: usize = GATEWAY_FRAME - 4096;
 

@@ -4,6 +4,7 @@ mod attach;
 mod convert;
 mod exec;
 mod logs;
+mod merge;
 mod native;
 mod openshell;
 mod policy;
@@ -50,6 +51,7 @@ pub(crate) const SERVED: &[&str] = &[
     "/openshell.native.v1.Native/Create",
     "/openshell.native.v1.Native/AttachMain",
     "/openshell.native.v1.Native/SetPolicy",
+    "/openshell.native.v1.Native/UpdatePolicy",
     "/openshell.native.v1.Native/GetPolicy",
     "/openshell.native.v1.Native/Events",
     "/openshell.native.v1.Native/Inspect",

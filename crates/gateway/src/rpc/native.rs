@@ -36,6 +36,13 @@ impl Native for Rpc {
         Ok(Response::new(Rpc::set_policy(self, request.into_inner()).await?))
     }
 
+    async fn update_policy(
+        &self,
+        request: Request<native::UpdatePolicyRequest>,
+    ) -> Answer<native::UpdatePolicyResponse> {
+        Ok(Response::new(Rpc::update_policy(self, request.into_inner()).await?))
+    }
+
     async fn get_policy(
         &self,
         request: Request<native::GetPolicyRequest>,

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use openshell_wire::{native, sandbox as sb, v1};
 
-use super::Rpc;
 use super::convert::{diagnostics, refused, scope, timestamp};
+use super::{Rpc, merge};
 use crate::app::AppError;
 use crate::app::page::{cut, size};
-use crate::app::policy::Outcome;
-use crate::store::rows::policy::{Revision, Status};
+use crate::app::policy::{Commit, Compared, EditOutcome, Outcome};
+use crate::store::rows::policy::{Revision, Status, Unchanged};
 use crate::store::rows::sandbox::Sandbox;
 
 type Answer<T> = Result<T, AppError>;
@@ -21,20 +21,30 @@ impl Rpc {
         request: native::SetPolicyRequest,
     ) -> Answer<native::SetPolicyResponse> {
         let sandbox = self.app.sandbox(&scope(request.workspace_scope)?, &request.sandbox).await?;
-        let wait = request.wait.then(|| Duration::from_millis(request.timeout_ms.into()));
-        Ok(match self.app.set_policy(&sandbox, &request.policy_text, wait).await? {
-            Outcome::Stored { revision, findings } => native::SetPolicyResponse {
-                revision: revision.number,
-                digest: revision.digest,
-                state: state(revision.status).into(),
-                diagnostics: diagnostics(findings),
-                error: revision.error,
-            },
-            Outcome::Refused(findings) => native::SetPolicyResponse {
-                state: native::PolicyState::Refused.into(),
-                diagnostics: diagnostics(findings),
-                ..Default::default()
-            },
+        let commit = commit(request.dry_run, request.wait, request.timeout_ms);
+        let text = &request.policy_text;
+        let outcome = self.app.set_policy(&sandbox, text, commit, Unchanged::default()).await?;
+        Ok(change(outcome))
+    }
+
+    pub(super) async fn update_policy(
+        &self,
+        request: native::UpdatePolicyRequest,
+    ) -> Answer<native::UpdatePolicyResponse> {
+        let sandbox = self.app.sandbox(&scope(request.workspace_scope)?, &request.sandbox).await?;
+        let commit = commit(request.dry_run, request.wait, request.timeout_ms);
+        let operations = merge::edits(&request.edits)?;
+        let of_any = |_: &Revision| Ok(operations.clone());
+        let edited = self.app.edit_policy(&sandbox, of_any, commit, None).await?;
+        let (change, unchanged) = match edited.outcome {
+            EditOutcome::Made(outcome) => (change(outcome), false),
+            EditOutcome::Unchanged(revision) => (stored(revision), true),
+        };
+        Ok(native::UpdatePolicyResponse {
+            change: Some(change),
+            warnings: edited.warnings,
+            policy_text: edited.text,
+            unchanged,
         })
     }
 
@@ -59,20 +69,44 @@ impl Rpc {
         &self,
         request: v1::UpdateConfigRequest,
     ) -> Answer<v1::UpdateConfigResponse> {
-        let Some(policy) = policy_of(&request)? else {
-            return Err(AppError::invalid("policy", "it is missing"));
-        };
+        let update = update_of(&request)?;
         let sandbox = self.app.sandbox(&scope(request.workspace_scope)?, &request.sandbox).await?;
         let expected = request.expected_resource_version;
         if expected != 0 && expected != sandbox.resource_version {
             return Err(AppError::Conflict { current: sandbox.resource_version });
         }
-        match self.app.set_policy(&sandbox, &policy, None).await? {
+        let resource_version = (expected != 0).then_some(expected);
+        let outcome = match update {
+            Update::Policy(text) => {
+                let unchanged = Unchanged { resource_version, newest: None };
+                self.app.set_policy(&sandbox, &text, Commit::Store, unchanged).await?
+            }
+            Update::Merge(list) => {
+                let operations = |base: &Revision| merge::operations(&list, base);
+                let edited = self
+                    .app
+                    .edit_policy(&sandbox, operations, Commit::Store, resource_version)
+                    .await?;
+                match edited.outcome {
+                    EditOutcome::Made(outcome) => outcome,
+                    EditOutcome::Unchanged(revision) => {
+                        return Ok(v1::UpdateConfigResponse {
+                            version: revision.number,
+                            policy_hash: revision.digest,
+                            ..Default::default()
+                        });
+                    }
+                }
+            }
+        };
+        match outcome {
             Outcome::Stored { revision, .. } => Ok(v1::UpdateConfigResponse {
                 version: revision.number,
                 policy_hash: revision.digest,
                 ..Default::default()
             }),
+            // Nothing that is only checked is asked for here.
+            Outcome::Checked { .. } => Ok(v1::UpdateConfigResponse::default()),
             Outcome::Refused(findings) => Err(refused(&findings)),
         }
     }
@@ -147,17 +181,81 @@ fn not_global(global: bool) -> Answer<()> {
     Ok(())
 }
 
-/// The text of the policy to set. Settings and merge operations are not served.
-fn policy_of(request: &v1::UpdateConfigRequest) -> Answer<Option<String>> {
+/// What a published client asks for: one kind of change at a time.
+enum Update {
+    /// The text of a policy.
+    Policy(String),
+    /// Edits.
+    Merge(Vec<v1::PolicyMergeOperation>),
+}
+
+fn update_of(request: &v1::UpdateConfigRequest) -> Answer<Update> {
     not_global(request.global)?;
-    let settings = !request.setting_key.is_empty()
-        || request.setting_value.is_some()
-        || request.delete_setting;
-    if settings || !request.merge_operations.is_empty() {
-        let what = if settings { "settings" } else { "merge operations" };
-        return Err(AppError::Unsupported(format!("{what} are not served by this gateway")));
+    if !request.setting_key.is_empty() || request.setting_value.is_some() || request.delete_setting
+    {
+        return Err(AppError::Unsupported("settings are not served by this gateway".into()));
     }
-    Ok(request.policy.as_ref().map(openshell_wire::policy::to_text))
+    match (&request.policy, request.merge_operations.as_slice()) {
+        (Some(_), [_, ..]) => {
+            let message = "a policy and edits of one exclude each other";
+            Err(AppError::invalid("merge_operations", message))
+        }
+        (Some(policy), []) => {
+            policy.network_policies.values().try_for_each(merge::refuse_tls)?;
+            Ok(Update::Policy(openshell_wire::policy::to_text(policy)))
+        }
+        (None, []) => Err(AppError::invalid("policy", "it is missing")),
+        (None, list) => Ok(Update::Merge(list.to_vec())),
+    }
+}
+
+fn commit(dry_run: bool, wait: bool, timeout_ms: u32) -> Commit {
+    match (dry_run, wait) {
+        (true, _) => Commit::Check,
+        (false, true) => Commit::Wait(Duration::from_millis(timeout_ms.into())),
+        (false, false) => Commit::Store,
+    }
+}
+
+fn change(outcome: Outcome) -> native::SetPolicyResponse {
+    match outcome {
+        Outcome::Stored { revision, findings, difference } => native::SetPolicyResponse {
+            diagnostics: diagnostics(findings),
+            ..compared(stored(revision), difference)
+        },
+        Outcome::Checked { findings, difference } => native::SetPolicyResponse {
+            state: native::PolicyState::Checked.into(),
+            diagnostics: diagnostics(findings),
+            ..compared(native::SetPolicyResponse::default(), difference)
+        },
+        Outcome::Refused(findings) => native::SetPolicyResponse {
+            state: native::PolicyState::Refused.into(),
+            diagnostics: diagnostics(findings),
+            ..Default::default()
+        },
+    }
+}
+
+fn stored(revision: Revision) -> native::SetPolicyResponse {
+    native::SetPolicyResponse {
+        revision: revision.number,
+        digest: revision.digest,
+        state: state(revision.status).into(),
+        error: revision.error,
+        ..Default::default()
+    }
+}
+
+fn compared(
+    response: native::SetPolicyResponse,
+    compared: Option<Compared>,
+) -> native::SetPolicyResponse {
+    let Some(compared) = compared else { return response };
+    native::SetPolicyResponse {
+        difference: compared.difference.changes.iter().map(ToString::to_string).collect(),
+        compared_with: compared.revision,
+        ..response
+    }
 }
 
 fn message(revision: &Revision) -> Answer<sb::SandboxPolicy> {

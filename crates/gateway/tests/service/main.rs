@@ -10,6 +10,7 @@
 
 mod access;
 mod attach;
+mod edits;
 mod exec;
 mod policy;
 mod sandbox;

@@ -187,6 +187,25 @@ async fn revisions_are_listed_in_pages_the_newest_first() {
 }
 
 #[tokio::test]
+async fn a_dry_run_checks_and_compares_and_changes_nothing() {
+    let world = World::start().await;
+    world.ready("one", &["serve"]).await;
+    world.native().set_policy(set(OPEN)).await.unwrap();
+    let text = OPEN.replace("443", "8443");
+    let request = native::SetPolicyRequest { dry_run: true, ..set(&text) };
+    let answer = world.native().set_policy(request).await.unwrap().into_inner();
+    assert_eq!(answer.state(), native::PolicyState::Checked);
+    assert_eq!((answer.revision, answer.compared_with), (0, 2));
+    let [line] = answer.difference.as_slice() else { panic!("{:?}", answer.difference) };
+    assert!(line.starts_with("~ web: ") && line.contains("8443"), "{line}");
+    let bad = native::SetPolicyRequest { dry_run: true, ..set("version: 2\n") };
+    let answer = world.native().set_policy(bad).await.unwrap().into_inner();
+    assert_eq!(answer.state(), native::PolicyState::Refused);
+    let newest = world.native().get_policy(get(0)).await.unwrap().into_inner();
+    assert_eq!((newest.revision, newest.policy_text.as_str()), (2, OPEN));
+}
+
+#[tokio::test]
 async fn a_policy_that_was_set_while_nobody_was_there_is_pushed_at_the_next_hello() {
     let mut world = World::start().await;
     world.ready("one", &["serve"]).await;

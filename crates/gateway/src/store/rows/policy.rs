@@ -60,28 +60,48 @@ pub(crate) struct NewRevision {
     pub(crate) created_ms: i64,
 }
 
+/// What must still be so when a revision is stored; absent: whatever.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Unchanged {
+    /// The number of the newest revision.
+    pub(crate) newest: Option<u32>,
+    /// The sandbox's resource version.
+    pub(crate) resource_version: Option<u64>,
+}
+
 impl Store {
-    /// Stores a further revision. One that never came into force is superseded by it.
+    /// Stores a further revision. One that never came into force is superseded by it. `None`: the
+    /// sandbox is gone, or something is no longer as it must be.
     pub(crate) async fn add_revision(
         &self,
         id: &SandboxId,
         policy: &NewRevision,
-    ) -> Result<u32, StoreError> {
+        unchanged: Unchanged,
+    ) -> Result<Option<u32>, StoreError> {
+        let newest = unchanged.newest.map(i64::from);
+        let version = unchanged.resource_version.map(signed);
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let row = sqlx::query(
             "INSERT INTO policies (workspace, sandbox_id, revision, labels, resource_version,
                  digest, text, status, error, created_ms)
              SELECT workspace, id,
                  1 + (SELECT coalesce(max(revision), 0) FROM policies WHERE sandbox_id = id),
-                 '{}', 1, ?, ?, 'pending', '', ? FROM sandboxes WHERE id = ?
+                 '{}', 1, ?, ?, 'pending', '', ? FROM sandboxes
+             WHERE id = ? AND (? IS NULL OR resource_version = ?) AND (? IS NULL OR ? =
+                 (SELECT coalesce(max(revision), 0) FROM policies WHERE sandbox_id = id))
              RETURNING revision",
         )
         .bind(&policy.digest)
         .bind(&policy.text)
         .bind(policy.created_ms)
         .bind(id.as_str())
-        .fetch_one(&mut *transaction)
+        .bind(version)
+        .bind(version)
+        .bind(newest)
+        .bind(newest)
+        .fetch_optional(&mut *transaction)
         .await?;
+        let Some(row) = row else { return Ok(None) };
         let number: i64 = row.try_get("revision")?;
         sqlx::query(
             "UPDATE policies SET status = 'superseded', resource_version = resource_version + 1
@@ -96,7 +116,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        Ok(u32::try_from(number).unwrap_or(u32::MAX))
+        Ok(Some(u32::try_from(number).unwrap_or(u32::MAX)))
     }
 
     /// Notes that a revision is in force: those before it no longer are.
@@ -173,6 +193,21 @@ impl Store {
         .bind(id.as_str())
         .bind(number.map(i64::from))
         .bind(number.map(i64::from))
+        .fetch_optional(&self.pool)
+        .await?;
+        row.as_ref().map(revision).transpose()
+    }
+
+    /// The newest revision that an edit starts from: one that did not fail, if there is any.
+    pub(crate) async fn revision_to_edit(
+        &self,
+        id: &SandboxId,
+    ) -> Result<Option<Revision>, StoreError> {
+        let row = sqlx::query(
+            "SELECT * FROM policies WHERE sandbox_id = ?
+             ORDER BY status = 'failed', revision DESC LIMIT 1",
+        )
+        .bind(id.as_str())
         .fetch_optional(&self.pool)
         .await?;
         row.as_ref().map(revision).transpose()

@@ -5,6 +5,22 @@ use openshell_client::{Diagnostic, Severity};
 use crate::output::escape;
 use crate::style::Style;
 
+/// A finding that was made here, in the form of those that a gateway made.
+pub(crate) fn of_policy(found: openshell_policy::Diagnostic) -> Diagnostic {
+    Diagnostic {
+        code: found.code.to_owned(),
+        severity: match found.severity {
+            openshell_policy::Severity::Error => Severity::Error,
+            openshell_policy::Severity::Warning => Severity::Warning,
+            openshell_policy::Severity::Note => Severity::Note,
+        },
+        message: found.message,
+        line: (found.line > 0).then_some(found.line),
+        column: (found.column > 0).then_some(found.column),
+        help: found.help,
+    }
+}
+
 /// The longest part of a source line that is shown, in characters.
 const EXCERPT: usize = 160;
 
@@ -17,7 +33,8 @@ pub(crate) fn render(findings: &[Diagnostic], file: &str, text: &str, style: Sty
     sorted.into_iter().map(|finding| one(finding, file, text, style) + "\n").collect()
 }
 
-const fn rank(severity: Severity) -> u8 {
+/// How bad, by number.
+pub(crate) const fn rank(severity: Severity) -> u8 {
     match severity {
         Severity::Note => 0,
         Severity::Warning => 1,

@@ -17,6 +17,9 @@ impl Exit {
     pub const DENIED: Self = Self(3);
     /// The gateway or the sandbox cannot be reached.
     pub const UNAVAILABLE: Self = Self(4);
+    /// `policy prove`: there was too much to look at. It is the number of [`Self::UNAVAILABLE`]: no
+    /// answer was to be had.
+    pub const UNDECIDED: Self = Self(4);
     /// `--wait` ran out of time.
     pub const TIMED_OUT: Self = Self(124);
     /// create, exec and connect: we failed, not the command.

@@ -23,6 +23,14 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 0, value_name = "NUMBER")]
     rev: u32,
 
+    /// With the layers that providers add; this gateway adds none
+    #[arg(long, conflicts_with = "base")]
+    full: bool,
+
+    /// As it was set, without such layers
+    #[arg(long)]
+    base: bool,
+
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -39,10 +47,12 @@ struct View {
 }
 
 pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliError> {
-    let name = context.sandbox(args.name.as_ref())?;
+    // No layers are added, so that both are the text that was set.
+    let Args { name, rev, full: _, base: _, format } = args;
+    let name = context.sandbox(name.as_ref())?;
     let client = context.connect().await?;
-    let revision = client.policy(&name, (args.rev > 0).then_some(args.rev)).await?;
-    output::show(args.format.output, &view(name, revision), table)?;
+    let revision = client.policy(&name, (rev > 0).then_some(rev)).await?;
+    output::show(format.output, &view(name, revision), table)?;
     Ok(Exit::OK)
 }
 
@@ -57,7 +67,7 @@ fn view(sandbox: String, revision: PolicyRevision) -> View {
             PolicyState::Failed => "Failed",
             PolicyState::Superseded => "Superseded",
             PolicyState::Refused => "Refused",
-            PolicyState::Unknown => "Unknown",
+            PolicyState::Checked | PolicyState::Unknown => "Unknown",
         },
         created_at: revision.created_at.and_then(output::time),
         error: revision.error,

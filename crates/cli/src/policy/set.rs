@@ -1,9 +1,9 @@
-//! `openshell policy set`.
+//! `openshell policy set`, and what all verbs that change a policy share.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use openshell_client::{PolicyChange, PolicyState, SetPolicy};
+use openshell_client::{Commit, PolicyChange, PolicyState, SetPolicy};
 use openshell_types::SandboxName;
 
 use super::PolicyFile;
@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::diagnostics;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output::{self, note};
+use crate::output::{self, escape, note};
 use crate::progress;
 use crate::style::Style;
 
@@ -23,7 +23,7 @@ sandbox could not put it in force (the one before still is), 124 when the time r
 
 Examples:
   openshell policy set --policy policy.yaml --wait
-  openshell policy set brave-otter --policy policy.yaml")]
+  openshell policy set brave-otter --policy policy.yaml --dry-run")]
 pub(crate) struct Args {
     /// Sandbox [default: the one used last]
     name: Option<SandboxName>,
@@ -32,6 +32,24 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
 
+    #[command(flatten)]
+    commit: CommitArgs,
+}
+
+/// The flags of the verbs that change a policy.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct CommitArgs {
+    /// Check it and print the difference; change nothing
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
+
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+/// The flags of waiting.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct WaitArgs {
     /// Return when it is enforced
     #[arg(long)]
     wait: bool,
@@ -41,15 +59,46 @@ pub(crate) struct Args {
     timeout: u32,
 }
 
+impl CommitArgs {
+    pub(super) fn commit(self) -> Commit {
+        if self.dry_run { Commit::Check } else { self.wait.commit() }
+    }
+}
+
+impl WaitArgs {
+    pub(super) fn commit(self) -> Commit {
+        if self.wait {
+            Commit::Wait(Duration::from_secs(self.timeout.into()))
+        } else {
+            Commit::Store
+        }
+    }
+}
+
 pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliError> {
     let name = context.sandbox(args.name.as_ref())?;
     let file = PolicyFile::read(&args.policy)?;
+    let change = set(context, &name, &file, args.commit.commit()).await?;
+    if change.state == PolicyState::Checked {
+        output::print(&difference(&change, Style::of_output(context.config)))?;
+        return Ok(Exit::OK);
+    }
+    conclude(&name, &change, args.commit.commit())
+}
+
+/// Sets a text and shows what was found in it.
+pub(super) async fn set(
+    context: &Context<'_>,
+    name: &str,
+    file: &PolicyFile,
+    commit: Commit,
+) -> Result<PolicyChange, CliError> {
     let client = context.connect().await?;
     let request = SetPolicy {
-        sandbox: name.clone(),
+        sandbox: name.to_owned(),
         text: file.text.clone(),
         file: file.name.clone(),
-        wait: args.wait.then(|| Duration::from_secs(args.timeout.into())),
+        commit,
     };
     let setting = client.set_policy(request);
     let change = progress::while_waiting(context.config, "waiting until it is enforced", setting)
@@ -60,10 +109,36 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliEr
     if !findings.is_empty() {
         note(findings.trim_end());
     }
-    conclude(&name, &change, args.wait)
+    Ok(change)
 }
 
-fn conclude(name: &str, change: &PolicyChange, waited: bool) -> Result<Exit, CliError> {
+/// What a policy says other than the revision before, for people.
+pub(super) fn difference(change: &PolicyChange, style: Style) -> String {
+    let Some(number) = change.compared_with else {
+        return "no earlier revision can be compared with\n".to_owned();
+    };
+    if change.difference.is_empty() {
+        return format!("no difference to revision {number}\n");
+    }
+    let lines = change.difference.iter().map(|line| {
+        let shown = escape(line);
+        let shown = match line.chars().next() {
+            Some('+') => style.green(&shown),
+            Some('-') => style.red(&shown),
+            _ => shown,
+        };
+        format!("  {shown}\n")
+    });
+    format!("difference to revision {number}:\n{}", lines.collect::<String>())
+}
+
+/// Tells how far a policy got.
+pub(super) fn conclude(
+    name: &str,
+    change: &PolicyChange,
+    commit: Commit,
+) -> Result<Exit, CliError> {
+    let waited = matches!(commit, Commit::Wait(_));
     let short: String = change.digest.chars().take(12).collect();
     let revision = format!("revision {} ({short}) of sandbox `{name}`", change.revision);
     match change.state {
@@ -80,6 +155,8 @@ fn conclude(name: &str, change: &PolicyChange, waited: bool) -> Result<Exit, Cli
             return Err(CliError::new(Exit::FAILED, format!("{revision} was superseded"))
                 .help("`openshell policy get` shows the one that came after"));
         }
+        // Whoever only checks shows the difference.
+        PolicyState::Checked => {}
         PolicyState::Pending | PolicyState::Unknown | PolicyState::Refused if waited => {
             return Err(CliError::new(
                 Exit::TIMED_OUT,
@@ -105,8 +182,11 @@ mod tests {
             state,
             diagnostics: vec![],
             error: None,
+            difference: vec![],
+            compared_with: Some(2),
         };
-        match conclude("brave-otter", &change, waited) {
+        let commit = if waited { Commit::Wait(Duration::ZERO) } else { Commit::Store };
+        match conclude("brave-otter", &change, commit) {
             Ok(exit) => exit.code(),
             Err(error) => error.exit().code(),
         }
@@ -119,5 +199,24 @@ mod tests {
         assert_eq!(exit(PolicyState::Pending, true), 124);
         assert_eq!(exit(PolicyState::Failed, true), 1);
         assert_eq!(exit(PolicyState::Superseded, true), 1);
+    }
+
+    #[test]
+    fn a_difference_is_a_line_for_each_change() {
+        let mut change = PolicyChange {
+            revision: 0,
+            digest: String::new(),
+            state: PolicyState::Checked,
+            diagnostics: vec![],
+            error: None,
+            difference: vec!["+ web: binary /usr/bin/curl".into(), "- x: rule \u{1b}[2J".into()],
+            compared_with: Some(2),
+        };
+        let mut shown = difference(&change, Style::PLAIN);
+        change.difference.clear();
+        shown.push_str(&difference(&change, Style::PLAIN));
+        change.compared_with = None;
+        shown.push_str(&difference(&change, Style::PLAIN));
+        insta::assert_snapshot!(shown);
     }
 }

@@ -55,7 +55,7 @@ pub enum SealError {
     #[error("the supervisor has {0} threads, and can be sealed only while it has one")]
     Threads(usize),
     /// The kernel has no Landlock, or it is switched off.
-    #[error("Landlock is not available")]
+    #[error("Landlock is not available; help: `openshell doctor` says why and what to do")]
     LandlockMissing,
     /// A folder that is needed cannot be opened.
     #[error("a path of the seal cannot be opened")]

@@ -398,9 +398,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "decision: any binary (without proxy variables, J1)",
         edits: &[edit(
-            "crates/policy/src/policy.rs",
-            "Fit::None => Predicate::Binary,",
-            "Fit::None => { self.allowed = Some((0, grant)); return; }",
+            "crates/policy/src/compiled/connect.rs",
+            "let unions = [&parts.host, &parts.program, &parts.port];",
+            "let unions = [&parts.host, &parts.port, &parts.port];",
         )],
         test: Test::Programs("bypass", "without_proxy_variables"),
         says: "without_proxy_variables",

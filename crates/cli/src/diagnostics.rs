@@ -33,6 +33,14 @@ pub(crate) fn render(findings: &[Diagnostic], file: &str, text: &str, style: Sty
     sorted.into_iter().map(|finding| one(finding, file, text, style) + "\n").collect()
 }
 
+/// What stops a policy or makes it another than it seems. Notes are for those who ask for them,
+/// with `policy lint`.
+pub(crate) fn warnings(findings: &[Diagnostic], file: &str, text: &str, style: Style) -> String {
+    let told: Vec<Diagnostic> =
+        findings.iter().filter(|found| found.severity != Severity::Note).cloned().collect();
+    render(&told, file, text, style)
+}
+
 /// How bad, by number.
 pub(crate) const fn rank(severity: Severity) -> u8 {
     match severity {

@@ -105,7 +105,7 @@ pub(super) async fn set(
         .await
         .map_err(|error| CliError::from(error).about_policy(&file.name, &file.text))?;
     let style = Style::of_error(context.config);
-    let findings = diagnostics::render(&change.diagnostics, &file.name, &file.text, style);
+    let findings = diagnostics::warnings(&change.diagnostics, &file.name, &file.text, style);
     if !findings.is_empty() {
         note(findings.trim_end());
     }

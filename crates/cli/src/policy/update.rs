@@ -1,6 +1,6 @@
 //! `openshell policy update`: edits in a little language.
 
-use openshell_client::{Commit, PolicyEdit, PolicyUpdate, Severity, UpdatePolicy};
+use openshell_client::{Commit, PolicyEdit, PolicyUpdate, UpdatePolicy};
 use openshell_policy::{Operation, SyntaxError};
 use openshell_types::SandboxName;
 
@@ -95,10 +95,8 @@ fn remarks(update: &PolicyUpdate, style: Style) {
     for warning in &update.warnings {
         note(&format!("{} {}", style.yellow("warning:"), escape(warning)));
     }
-    // Notes are about what was there before the edit, too.
-    let mut found = update.change.diagnostics.clone();
-    found.retain(|finding| finding.severity != Severity::Note);
-    let found = diagnostics::render(&found, "(the policy after the edit)", &update.text, style);
+    let (found, file) = (&update.change.diagnostics, "(the policy after the edit)");
+    let found = diagnostics::warnings(found, file, &update.text, style);
     if !found.is_empty() {
         note(found.trim_end());
     }

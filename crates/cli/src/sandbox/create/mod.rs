@@ -243,7 +243,7 @@ fn hint_at_folder(mounts: &[Mount], command: &[String], context: &Context<'_>) {
 fn tell(created: &Created, policy: Option<&PolicyFile>, context: &Context<'_>) {
     let style = Style::of_error(context.config);
     if let Some(file) = policy {
-        let findings = diagnostics::render(&created.diagnostics, &file.name, &file.text, style);
+        let findings = diagnostics::warnings(&created.diagnostics, &file.name, &file.text, style);
         if !findings.is_empty() {
             note(findings.trim_end());
         }

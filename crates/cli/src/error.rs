@@ -106,7 +106,7 @@ impl CliError {
     fn render(&self, style: Style) -> String {
         let mut text = String::new();
         if let Some(findings) = &self.findings {
-            text.push_str(&diagnostics::render(
+            text.push_str(&diagnostics::warnings(
                 &findings.diagnostics,
                 &findings.file,
                 &findings.text,

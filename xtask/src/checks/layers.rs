@@ -20,7 +20,10 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("supervisor", &["types", "wire", "policy", "audit", "isolation", "egress", "driver"]),
     ("client", &["types", "wire"]),
     ("gateway", &["types", "wire", "policy", "audit", "driver"]),
-    ("cli", &["types", "policy", "audit", "isolation", "client", "gateway", "driver-native"]),
+    (
+        "cli",
+        &["types", "policy", "codec", "audit", "isolation", "client", "gateway", "driver-native"],
+    ),
     ("policy-oracle", &["types", "policy"]),
     ("testkit", &[]),
     ("e2e", &["audit", "testkit"]),

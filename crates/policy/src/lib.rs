@@ -1,8 +1,9 @@
 //! The policy document: text to spanned document to checked policy to decision.
 //!
 //! [`parse`] finds all that is wrong with a text in one pass; [`Policy::compile`] makes of a good
-//! one the value that is in force; [`Policy::connect`] and [`Policy::request`] decide. No I/O, no clock, no async: who
-//! asks passes the time in, and what the policy's binary paths stand for ([`Policy::bind`]).
+//! one the value that is in force; [`Policy::connect`] and [`Policy::request`] decide. No I/O, no
+//! clock, no async: who asks passes the time in, and what the policy's binary paths stand for
+//! ([`Policy::bind`]).
 //!
 //! Documents are values, too: [`Document::apply`] edits one, [`Difference`] compares two,
 //! [`prove_subset`] compares what they allow, [`propose`] finds the least edit for an intent, and

@@ -24,7 +24,7 @@ fn file_id(path: impl AsRef<Path>) -> FileId {
 
 #[test]
 fn a_connection_is_tied_to_the_program_that_opened_it() {
-    for who in [Who::Root, Who::User] {
+    for &who in Who::all() {
         case(
             who,
             |agent| assert!(agent.shell(BASH, &agent.dial())),
@@ -50,7 +50,7 @@ fn a_connection_is_tied_to_the_program_that_opened_it() {
 
 #[test]
 fn the_identifier_is_sealed_and_ends_with_its_supervisor() {
-    for who in [Who::Root, Who::User] {
+    for &who in Who::all() {
         case(
             who,
             |agent| agent.wait(),
@@ -80,7 +80,7 @@ fn the_identifier_is_sealed_and_ends_with_its_supervisor() {
 
 #[test]
 fn a_thousand_connections() {
-    for who in [Who::Root, Who::User] {
+    for &who in Who::all() {
         case(
             who,
             |agent| {

@@ -16,12 +16,20 @@ use openshell_types::{Identity, TerminalSize};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Timespec;
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Where this program stands in the jail.
 pub const PROGRAM: &str = "/attempt/jail";
 
 /// How long anything here may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Lets this process hold as many descriptors as it may, as the supervisor does: of one user's
+/// descriptors in sockets the kernel refuses more to each process at that process's own limit.
+pub fn hold_all_descriptors() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("a limit");
+}
 
 /// A case's folders.
 pub struct Lab {

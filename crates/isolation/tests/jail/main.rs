@@ -56,6 +56,7 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["--outside", name] => {
             let case = cases().find(|case| case.name == *name).expect("a case");
+            lab::hold_all_descriptors();
             (case.outside)(&Lab::new(case.name));
             ExitCode::SUCCESS
         }
@@ -83,10 +84,13 @@ fn run_all(filter: Option<&str>) -> ExitCode {
     std::fs::copy("/proc/self/exe", &binary).expect("a copy of this program");
     open_to_all(folder.path());
     open_to_all(&binary);
-    let users: &[As] =
-        if rustix::process::geteuid().is_root() { &[As::Root, As::User] } else { &[As::User] };
+    let root = rustix::process::geteuid().is_root();
+    let users: &[As] = if root { &[As::Root, As::User] } else { &[As::User] };
     let (mut passed, mut failed) = (0, 0);
     for case in cases().filter(|case| filter.is_none_or(|filter| case.name.contains(filter))) {
+        if !root {
+            println!("skipped {} (root): needs root", case.name);
+        }
         for user in users {
             let (label, output) = run(case, *user, &binary);
             if output.status.success() {

@@ -309,15 +309,17 @@ impl IntoRaw for OwnedFd {
 
 #[test]
 fn k25_the_copy_is_connected_and_not_what_took_its_number() {
-    case(
-        Who::Root,
-        |agent| {
-            let socket = tcp();
-            assert_eq!(sys::connect(socket.as_fd(), &bytes_of(agent.server)), Ok(()));
-            assert_eq!(sys::connect(borrowed(999), &bytes_of(agent.server)), Err(libc::EBADF));
-        },
-        |supervisor, _| assert!(supervisor.accept().1.is_some()),
-    );
+    for &who in Who::all() {
+        case(
+            who,
+            |agent| {
+                let socket = tcp();
+                assert_eq!(sys::connect(socket.as_fd(), &bytes_of(agent.server)), Ok(()));
+                assert_eq!(sys::connect(borrowed(999), &bytes_of(agent.server)), Err(libc::EBADF));
+            },
+            |supervisor, _| assert!(supervisor.accept().1.is_some()),
+        );
+    }
 }
 
 #[test]

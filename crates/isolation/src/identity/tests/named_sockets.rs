@@ -15,7 +15,7 @@ fn errno(path: impl AsRef<Path>) -> Option<i32> {
 
 #[test]
 fn k22_a_socket_of_the_host_on_a_mounted_folder_is_refused() {
-    for who in [Who::Root, Who::User] {
+    for &who in Who::all() {
         let host = HostFolder::new("k22");
         let path = host.socket();
         let listener = UnixListener::bind(&path).expect("a host socket");
@@ -49,7 +49,7 @@ fn k22_a_socket_of_the_host_on_a_mounted_folder_is_refused() {
 
 #[test]
 fn k22_a_socket_that_the_person_named_is_reached_and_no_other_that_takes_its_name() {
-    for who in [Who::Root, Who::User] {
+    for &who in Who::all() {
         let host = HostFolder::new("named");
         let (path, other) = (host.socket(), host.path().join("other"));
         let listener = UnixListener::bind(&path).expect("a host socket");
@@ -73,7 +73,7 @@ fn k22_a_socket_that_the_person_named_is_reached_and_no_other_that_takes_its_nam
 
 #[test]
 fn the_jails_own_sockets_work_as_their_modes_say() {
-    for who in [Who::Root, Who::User] {
+    for &who in Who::all() {
         case(
             who,
             |_| {

@@ -1,9 +1,11 @@
 //! Cutting texts of the jail to their bounds.
 
 use crate::event::{
-    Bypass, Caller, Config, Destination, Dns, Event, Lifecycle, Network, Process, Reason,
+    Bypass, Caller, Config, Destination, Dns, Event, Http, Lifecycle, Network, Process, Reason,
 };
-use crate::limits::{ANCESTORS, ARGV_BYTES, ARGV_ITEMS, NAME_BYTES, PATH_BYTES, TEXT_BYTES};
+use crate::limits::{
+    ANCESTORS, ARGV_BYTES, ARGV_ITEMS, NAME_BYTES, OPERATIONS, PATH_BYTES, TEXT_BYTES,
+};
 
 /// `text`, cut to `bytes` at a character boundary; cut text ends with `…`.
 pub fn bounded(text: &str, bytes: usize) -> String {
@@ -56,6 +58,7 @@ impl Event {
     pub fn bounded(mut self) -> Self {
         match &mut self {
             Self::Network(event) => event.bound(),
+            Self::Http(event) => event.bound(),
             Self::Dns(event) => event.bound(),
             Self::Bypass(event) => event.bound(),
             Self::Process(event) => event.bound(),
@@ -71,6 +74,25 @@ impl Network {
         self.destination.bound();
         if let Some(caller) = &mut self.caller {
             caller.bound();
+        }
+        cut_some(&mut self.rule, NAME_BYTES);
+        if let Some(reason) = &mut self.reason {
+            reason.bound();
+        }
+    }
+}
+
+impl Http {
+    fn bound(&mut self) {
+        self.destination.bound();
+        if let Some(caller) = &mut self.caller {
+            caller.bound();
+        }
+        cut(&mut self.method, NAME_BYTES);
+        cut(&mut self.path, TEXT_BYTES);
+        self.operations.truncate(OPERATIONS);
+        for operation in &mut self.operations {
+            cut(operation, NAME_BYTES);
         }
         cut_some(&mut self.rule, NAME_BYTES);
         if let Some(reason) = &mut self.reason {

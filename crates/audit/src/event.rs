@@ -32,6 +32,8 @@ pub struct Record {
 pub enum Event {
     /// A connection attempt was decided.
     Network(Network),
+    /// A request, or a message, over an allowed connection was decided.
+    Http(Http),
     /// A DNS question was refused.
     Dns(Dns),
     /// Something tried to go around the egress.
@@ -64,6 +66,32 @@ pub struct Network {
     pub generation: Generation,
 }
 
+/// The decision of one request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// By which way its connection came in.
+    pub way: Way,
+    /// What was decided and came of it.
+    pub outcome: Outcome,
+    /// Where it went, or wanted to go.
+    pub destination: Destination,
+    /// Who asked.
+    pub caller: Option<Caller>,
+    /// The method; empty when it is none. `WEBSOCKET_TEXT` for a message.
+    pub method: String,
+    /// The canonical path, without its query; empty when it is none.
+    pub path: String,
+    /// What it asks for beyond that: the GraphQL fields, or the calls with their tools.
+    pub operations: Vec<String>,
+    /// The rule that allowed it or came closest.
+    pub rule: Option<String>,
+    /// Why it was not allowed, did not succeed, or was only noted.
+    pub reason: Option<Reason>,
+    /// The policy in force.
+    pub generation: Generation,
+}
+
 /// How a connection reached the egress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -88,6 +116,8 @@ pub enum Outcome {
     Failed,
     /// A live tunnel was closed by a policy change.
     Revoked,
+    /// A request that is denied was let through, since its endpoint only asks for a note.
+    Noted,
 }
 
 /// Where a connection wanted to go.

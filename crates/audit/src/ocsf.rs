@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::event::{
-    Bypass, Caller, Config, Dns, Event, Lifecycle, Network, Outcome, Process, Record, Way,
+    Bypass, Caller, Config, Dns, Event, Http, Lifecycle, Network, Outcome, Process, Record, Way,
 };
 
 /// The schema version that is named in each event.
@@ -13,6 +13,7 @@ const SCHEMA: &str = "1.8.0";
 pub fn ocsf(record: &Record) -> Value {
     let (class, body) = match &record.event {
         Event::Network(event) => (NETWORK_ACTIVITY, network(event)),
+        Event::Http(event) => (HTTP_ACTIVITY, http(event)),
         Event::Dns(event) => (DNS_ACTIVITY, dns(event)),
         Event::Bypass(event) => (DETECTION_FINDING, bypass(event, record)),
         Event::Process(event) => (PROCESS_ACTIVITY, process(event)),
@@ -35,6 +36,8 @@ const DETECTION_FINDING: Class =
     Class { uid: 2004, name: "Detection Finding", category_uid: 2, category: "Findings" };
 const NETWORK_ACTIVITY: Class =
     Class { uid: 4001, name: "Network Activity", category_uid: 4, category: "Network Activity" };
+const HTTP_ACTIVITY: Class =
+    Class { uid: 4002, name: "HTTP Activity", category_uid: 4, category: "Network Activity" };
 const DNS_ACTIVITY: Class =
     Class { uid: 4003, name: "DNS Activity", category_uid: 4, category: "Network Activity" };
 const CONFIG_STATE_CHANGE: Class =
@@ -115,6 +118,7 @@ fn fields(value: Value) -> Map<String, Value> {
 /// The OCSF numbers of what a control did: `action_id`, `action`, `disposition_id`, `disposition`.
 fn verdict(outcome: Outcome) -> (u32, &'static str, u32, &'static str) {
     match outcome {
+        Outcome::Noted => (1, "Allowed", 17, "Logged"),
         Outcome::Allowed | Outcome::Failed => (1, "Allowed", 1, "Allowed"),
         Outcome::Denied => (2, "Denied", 2, "Blocked"),
         Outcome::Revoked => (2, "Denied", 6, "Dropped"),
@@ -124,7 +128,7 @@ fn verdict(outcome: Outcome) -> (u32, &'static str, u32, &'static str) {
 fn network(event: &Network) -> Body {
     let (action_id, action, disposition_id, disposition) = verdict(event.outcome);
     let (activity, severity) = match event.outcome {
-        Outcome::Allowed => ((1, "Open"), Severity::Informational),
+        Outcome::Allowed | Outcome::Noted => ((1, "Open"), Severity::Informational),
         Outcome::Denied => ((5, "Refuse"), Severity::Medium),
         Outcome::Failed => ((4, "Fail"), Severity::Low),
         Outcome::Revoked => ((2, "Close"), Severity::Medium),
@@ -154,6 +158,65 @@ fn network(event: &Network) -> Body {
         body.insert("status_detail".to_owned(), json!(reason.detail));
     }
     Body { activity, severity, succeeded: event.outcome == Outcome::Allowed, fields: body }
+}
+
+/// OCSF numbers the methods that it knows; 99 is any other.
+fn http_activity(method: &str) -> (u32, &'static str) {
+    match method {
+        "CONNECT" => (1, "Connect"),
+        "DELETE" => (2, "Delete"),
+        "GET" => (3, "Get"),
+        "HEAD" => (4, "Head"),
+        "OPTIONS" => (5, "Options"),
+        "POST" => (6, "Post"),
+        "PUT" => (7, "Put"),
+        "TRACE" => (8, "Trace"),
+        "PATCH" => (9, "Patch"),
+        _ => (99, "Other"),
+    }
+}
+
+fn http(event: &Http) -> Body {
+    let (action_id, action, disposition_id, disposition) = verdict(event.outcome);
+    let severity = match event.outcome {
+        Outcome::Allowed => Severity::Informational,
+        Outcome::Failed | Outcome::Noted => Severity::Low,
+        Outcome::Denied | Outcome::Revoked => Severity::Medium,
+    };
+    let mut body = fields(json!({
+        "action_id": action_id,
+        "action": action,
+        "disposition_id": disposition_id,
+        "disposition": disposition,
+        "dst_endpoint": {
+            "hostname": event.destination.name,
+            "ip": event.destination.address,
+            "port": event.destination.port,
+        },
+        "http_request": {
+            "http_method": event.method,
+            "url": {
+                "hostname": event.destination.name,
+                "port": event.destination.port,
+                "path": event.path,
+            },
+        },
+        "firewall_rule": { "name": event.rule.as_deref().unwrap_or("-") },
+        "actor": event.caller.as_ref().map(actor),
+        "unmapped": {
+            "way": way(event.way),
+            "generation": event.generation,
+            "operations": event.operations,
+            "line": event.reason.as_ref().and_then(|reason| reason.line),
+            "nearest": event.reason.as_ref().and_then(|reason| reason.nearest.as_deref()),
+        },
+    }));
+    if let Some(reason) = &event.reason {
+        body.insert("status_code".to_owned(), json!(reason.predicate));
+        body.insert("status_detail".to_owned(), json!(reason.detail));
+    }
+    let succeeded = matches!(event.outcome, Outcome::Allowed | Outcome::Noted);
+    Body { activity: http_activity(&event.method), severity, succeeded, fields: body }
 }
 
 const fn way(way: Way) -> &'static str {

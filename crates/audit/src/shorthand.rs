@@ -3,7 +3,8 @@
 use std::fmt::{self, Display, Write as _};
 
 use crate::event::{
-    Bypass, Caller, Config, Dns, Event, Lifecycle, Network, Outcome, Process, Record, Way,
+    Bypass, Caller, Config, Destination, Dns, Event, Http, Lifecycle, Network, Outcome, Process,
+    Reason, Record, Way,
 };
 
 /// The event as one line: `CLASS:ACTIVITY [SEVERITY] ACTION details [context]`. Control characters
@@ -13,6 +14,7 @@ pub fn shorthand(record: &Record) -> String {
     // Writing to a String cannot fail.
     let _ = match &record.event {
         Event::Network(event) => network(&mut line, event),
+        Event::Http(event) => http(&mut line, event),
         Event::Dns(event) => dns(&mut line, event),
         Event::Bypass(event) => bypass(&mut line, event),
         Event::Process(event) => process(&mut line, event),
@@ -23,38 +25,77 @@ pub fn shorthand(record: &Record) -> String {
 }
 
 fn network(line: &mut String, event: &Network) -> fmt::Result {
-    let (severity, action) = match event.outcome {
+    let (severity, action) = outcome(event.outcome);
+    let activity = if event.outcome == Outcome::Revoked { "CLOSE" } else { "OPEN" };
+    write!(line, "NET:{activity} [{severity}] {action} ")?;
+    caller(line, event.caller.as_ref())?;
+    line.push_str(" -> ");
+    destination(line, &event.destination)?;
+    line.push_str(" [");
+    basis(line, event.rule.as_deref(), event.reason.as_ref())?;
+    write!(line, " via:{} gen:{}]", way(event.way), event.generation)?;
+    detail(line, event.reason.as_ref())
+}
+
+fn http(line: &mut String, event: &Http) -> fmt::Result {
+    let (severity, action) = outcome(event.outcome);
+    let method = if event.method.is_empty() { "-" } else { &event.method };
+    write!(line, "HTTP:{} [{severity}] {action} ", Safe(method))?;
+    caller(line, event.caller.as_ref())?;
+    line.push_str(" -> ");
+    destination(line, &event.destination)?;
+    write!(line, "{} [", Safe(&event.path))?;
+    basis(line, event.rule.as_deref(), event.reason.as_ref())?;
+    write!(line, " via:{} gen:{}]", way(event.way), event.generation)?;
+    for operation in &event.operations {
+        write!(line, " {}", Safe(operation))?;
+    }
+    detail(line, event.reason.as_ref())
+}
+
+const fn outcome(outcome: Outcome) -> (&'static str, &'static str) {
+    match outcome {
         Outcome::Allowed => ("INFO", "ALLOWED"),
         Outcome::Denied => ("MED", "DENIED"),
         Outcome::Failed => ("LOW", "FAILED"),
         Outcome::Revoked => ("MED", "REVOKED"),
-    };
-    let activity = if event.outcome == Outcome::Revoked { "CLOSE" } else { "OPEN" };
-    write!(line, "NET:{activity} [{severity}] {action} ")?;
-    match &event.caller {
-        Some(Caller { binary, pid, .. }) => write!(line, "{}({pid})", Safe(binary))?,
-        None => line.push_str("unknown"),
+        Outcome::Noted => ("LOW", "NOTED"),
     }
-    line.push_str(" -> ");
-    match (&event.destination.name, event.destination.address) {
+}
+
+fn caller(line: &mut String, caller: Option<&Caller>) -> fmt::Result {
+    match caller {
+        Some(Caller { binary, pid, .. }) => write!(line, "{}({pid})", Safe(binary)),
+        None => line.write_str("unknown"),
+    }
+}
+
+fn destination(line: &mut String, to: &Destination) -> fmt::Result {
+    match (&to.name, to.address) {
         (Some(name), _) => write!(line, "{}", Safe(name))?,
         (None, Some(std::net::IpAddr::V6(address))) => write!(line, "[{address}]")?,
         (None, Some(address)) => write!(line, "{address}")?,
         (None, None) => line.push('?'),
     }
-    write!(line, ":{} [", event.destination.port)?;
-    match &event.rule {
+    write!(line, ":{}", to.port)
+}
+
+fn basis(line: &mut String, rule: Option<&str>, reason: Option<&Reason>) -> fmt::Result {
+    match rule {
         Some(rule) => write!(line, "rule:{}", Safe(rule))?,
         None => line.push_str("rule:-"),
     }
-    if let Some(reason) = &event.reason {
-        write!(line, " reason:{}", Safe(&reason.predicate))?;
+    match reason {
+        Some(reason) => write!(line, " reason:{}", Safe(&reason.predicate)),
+        None => Ok(()),
     }
-    write!(line, " via:{} gen:{}]", way(event.way), event.generation)?;
-    if let Some(reason) = &event.reason {
-        write!(line, " \"{}\"", Safe(&reason.detail))?;
+}
+
+fn detail(line: &mut String, reason: Option<&Reason>) -> fmt::Result {
+    match reason {
+        Some(reason) => write!(line, " \"{}\"", Safe(&reason.detail)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 const fn way(way: Way) -> &'static str {

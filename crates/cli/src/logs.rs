@@ -72,14 +72,16 @@ fn render(line: &AuditLine, format: Format, style: Style) -> Result<String, CliE
 fn people(record: &Record, style: Style) -> String {
     let time = record.time.strftime("%Y-%m-%d %H:%M:%S").to_string();
     let mut text = format!("{} {}\n", style.dim(&time), shorthand(record));
-    let nearest = match &record.event {
-        Event::Network(network) => network.reason.as_ref().and_then(|r| r.nearest.as_deref()),
+    let reason = match &record.event {
+        Event::Network(network) => network.reason.as_ref(),
+        Event::Http(http) => http.reason.as_ref(),
         Event::Dns(_)
         | Event::Bypass(_)
         | Event::Process(_)
         | Event::Config(_)
         | Event::Lifecycle(_) => None,
     };
+    let nearest = reason.and_then(|reason| reason.nearest.as_deref());
     for (at, part) in nearest.into_iter().flat_map(str::lines).enumerate() {
         let lead = if at == 0 { style.cyan("  help:") } else { "       ".to_owned() };
         text.push_str(&format!("{lead} {}\n", escape(part)));

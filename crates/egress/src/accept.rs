@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::dns::{self, Refused};
+use crate::http::line::Lines;
 use crate::names::Names;
 use crate::resolve::Resolve;
 use crate::seams::{DnsSocket, PolicyInForce};
@@ -29,6 +30,7 @@ pub(crate) struct Context {
     pub(crate) names: Names,
     pub(crate) resolve: Resolve,
     pub(crate) refused: Refused,
+    pub(crate) lines: Lines,
     /// One for each connection that may be served at once, over all listeners.
     places: Arc<Semaphore>,
 }
@@ -42,9 +44,9 @@ impl Egress {
     ) -> Self {
         let resolve = Resolve::new(settings.resolver.clone());
         let refused = Refused::new(Arc::clone(&seams.report));
-        let names = Names::default();
+        let (names, lines) = (Names::default(), Lines::default());
         let places = Arc::new(Semaphore::new(settings.max_connections));
-        Self(Arc::new(Context { settings, policy, seams, names, resolve, refused, places }))
+        Self(Arc::new(Context { settings, policy, seams, names, resolve, refused, lines, places }))
     }
 
     #[cfg(test)]

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use openshell_policy::{Caller, Decision, Destination, Grant, Predicate};
+use openshell_policy::{Caller, Decision, Destination, Grant, Policy, Predicate};
 use openshell_types::{Authority, Generation, Host};
 use tokio::sync::watch;
 
+use crate::accept::Context;
 use crate::refusal::Refusal;
 use crate::seams::PolicyInForce;
 
@@ -39,6 +40,21 @@ impl Permit {
         &self.to
     }
 
+    /// Who asked.
+    pub(crate) fn by(&self) -> &Caller {
+        &self.by
+    }
+
+    /// The policy that allowed it.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy.policy
+    }
+
+    /// Whether requests over the connection are judged one by one.
+    pub(crate) fn inspects(&self) -> bool {
+        self.policy().inspects(&destination(&self.to), &self.by, Timestamp::now())
+    }
+
     /// The generation that allowed it.
     pub(crate) fn generation(&self) -> Generation {
         self.policy.generation
@@ -62,12 +78,18 @@ impl Permit {
             .map_err(|refusal| Refusal::address(policy.explain_address(&self.grant, &refusal)))
     }
 
-    /// Asks the policy that is in force now, for a connection that is dialled to `address`.
+    /// Asks the policy that is in force now, for a connection that is dialled to `address`, or that
+    /// is not dialled yet.
     /// SECURITY: E10; a permit of an older generation relays nothing.
-    fn renew(&mut self, policy: Arc<PolicyInForce>, address: IpAddr) -> Result<(), Refusal> {
+    fn renew(
+        &mut self,
+        policy: Arc<PolicyInForce>,
+        address: Option<IpAddr>,
+    ) -> Result<(), Refusal> {
         let grant = decide(&policy, &self.to, &self.by)?;
         let was_loopback = self.is_host_loopback();
         (self.policy, self.grant) = (policy, grant);
+        let Some(address) = address else { return Ok(()) };
         match (was_loopback, self.is_host_loopback()) {
             (true, true) => Ok(()),
             (false, false) => self.admits(address),
@@ -82,7 +104,10 @@ impl Permit {
         address: IpAddr,
     ) -> Result<(), Refusal> {
         let policy = Arc::clone(&policies.borrow_and_update());
-        if policy.generation == self.generation() { Ok(()) } else { self.renew(policy, address) }
+        if policy.generation == self.generation() {
+            return Ok(());
+        }
+        self.renew(policy, Some(address))
     }
 
     /// Waits until the connection is no longer allowed; says why, and under which generation.
@@ -90,7 +115,7 @@ impl Permit {
     pub(crate) async fn revoked(
         &mut self,
         policies: &mut PolicyWatch,
-        address: IpAddr,
+        address: Option<IpAddr>,
     ) -> (Refusal, Generation) {
         loop {
             let changed = tokio::time::timeout(crate::limits::REJUDGE_EVERY, policies.changed());
@@ -107,11 +132,43 @@ impl Permit {
     }
 }
 
-fn decide(policy: &PolicyInForce, to: &Authority, by: &Caller) -> Result<Grant, Refusal> {
-    let destination = match &to.host {
+/// Waits for the end of what allowed a connection over which requests are judged.
+pub(crate) struct Watch {
+    permit: Permit,
+    policies: PolicyWatch,
+}
+
+impl Watch {
+    pub(crate) fn new(permit: Permit, context: &Context) -> Self {
+        let mut policies = context.policy.clone();
+        // A policy that came since the permit was given counts as a change.
+        if policies.borrow_and_update().generation != permit.generation() {
+            policies.mark_changed();
+        }
+        Self { permit, policies }
+    }
+
+    /// What allowed it.
+    pub(crate) const fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// Waits until the connection is no longer allowed; see [`Permit::revoked`].
+    pub(crate) async fn ended(&mut self) -> (Refusal, Generation) {
+        self.permit.revoked(&mut self.policies, None).await
+    }
+}
+
+/// Where to, as the policy is asked.
+pub(crate) fn destination(to: &Authority) -> Destination<'_> {
+    match &to.host {
         Host::Name(name) => Destination::Name(name, to.port),
         Host::Address(address) => Destination::Address(address.to_canonical(), to.port),
-    };
+    }
+}
+
+fn decide(policy: &PolicyInForce, to: &Authority, by: &Caller) -> Result<Grant, Refusal> {
+    let destination = destination(to);
     let decision = policy.policy.connect(&destination, by, Timestamp::now());
     match decision {
         Decision::Allow(grant) => Ok(grant),

@@ -7,13 +7,14 @@ use std::time::Duration;
 use openshell_codec::client_hello::{Progress, Reader};
 use openshell_types::HostName;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::limits;
 use crate::refusal::Refusal;
+use crate::stream::Stream;
 use crate::vet::Upstream;
 
 /// A connection to a checked address of a permitted destination.
@@ -207,15 +208,14 @@ pub(crate) const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
 /// The last words to a client: it reads them and closes. SECURITY: what it still sends is
 /// discarded within bounds; closing at once would reset the connection under the answer.
-pub(crate) async fn farewell(mut client: TcpStream, words: &[u8]) {
+pub(crate) async fn farewell(mut client: impl Stream, words: &[u8]) {
     let goodbye = async {
         client.write_all(words).await?;
         client.shutdown().await?;
-        let mut discarded = Vec::new();
+        let mut discarded = vec![0; READ];
         let mut left = limits::FAREWELL_BYTES;
         loop {
-            discarded.clear();
-            match read_some(&client, &mut discarded).await? {
+            match client.read(&mut discarded).await? {
                 0 => return io::Result::Ok(()),
                 read => left = left.checked_sub(read).ok_or(io::ErrorKind::InvalidData)?,
             }
@@ -228,9 +228,9 @@ pub(crate) async fn farewell(mut client: TcpStream, words: &[u8]) {
 }
 
 /// Ends a connection with a reset, so that nothing can be taken for a regular end.
-pub(crate) fn reset(stream: TcpStream) {
+pub(crate) fn reset(stream: impl Stream) {
     // Failing means that the connection is already gone.
-    let _ = stream.set_zero_linger();
+    let _ = stream.tcp().set_zero_linger();
 }
 
 /// Bytes to make room for in one read of first bytes.

@@ -14,18 +14,22 @@ mod authorize;
 mod connection;
 mod dns;
 mod exchange;
+mod http;
 mod intent;
 mod limits;
 mod names;
 mod pipe;
+mod proxy;
 mod refusal;
 mod relay;
 mod report;
 mod resolve;
 mod seams;
 mod settings;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod vet;
 
 pub use accept::Egress;

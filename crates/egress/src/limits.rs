@@ -80,3 +80,32 @@ pub const DNS_FOLDS: usize = 256;
 
 /// How long equal refused questions are folded into one event.
 pub const DNS_FOLD: Duration = Duration::from_secs(5);
+
+/// Bytes to make room for in one read of a head.
+pub const HEAD_READ: usize = 4 * 1024;
+
+/// How long a client that keeps its connection may be silent between two requests; then it is
+/// closed.
+pub const KEPT_ALIVE: Duration = Duration::from_secs(10 * 60);
+
+/// How long a body that is judged as a whole may take to arrive; then it is denied.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The longest form, in octets, that is searched for another method; a longer one is judged as if
+/// it named each.
+pub const FORM: usize = 64 * 1024;
+
+/// Interim responses to one request; then the server is taken for broken.
+pub const INTERIM_RESPONSES: usize = 32;
+
+/// How long a connection to a server waits for its next request; then it is closed.
+pub const LINE_IDLE: Duration = Duration::from_secs(30);
+
+/// The same for a request that must not be sent twice.
+pub const LINE_IDLE_ONCE: Duration = Duration::from_secs(1);
+
+/// Connections that wait for their next request; one more is closed.
+pub const LINES: usize = 256;
+
+/// The same, to one server.
+pub const LINES_EACH: usize = 32;

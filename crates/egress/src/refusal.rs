@@ -3,6 +3,7 @@
 use openshell_audit::{Destination, Reason};
 use openshell_codec::http1::HeadError;
 use openshell_policy::Explanation;
+use openshell_types::Authority;
 use serde::Serialize;
 
 use crate::seams::Unidentified;
@@ -17,11 +18,20 @@ pub(crate) struct Refusal {
     /// The predicate that failed.
     predicate: &'static str,
     /// A sentence for people.
-    detail: String,
+    detail: Box<str>,
     /// The rule that came closest.
     pub(crate) rule: Option<String>,
     line: Option<u32>,
-    nearest: Option<String>,
+    nearest: Option<Box<str>>,
+    /// The request that was refused, where requests are judged.
+    request: Option<Box<Asked>>,
+}
+
+/// What a refused request asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Asked {
+    method: String,
+    path: String,
 }
 
 impl Refusal {
@@ -30,9 +40,42 @@ impl Refusal {
         Self {
             rule: why.rule,
             line: why.line,
-            nearest: why.nearest,
+            nearest: why.nearest.map(Into::into),
             ..Self::new(403, "policy_denied", why.predicate, why.detail)
         }
+    }
+
+    /// The policy said no to a request, in these words.
+    pub(crate) fn request(why: Explanation, method: &str, path: &str) -> Self {
+        let asked = Asked { method: method.to_owned(), path: path.to_owned() };
+        Self { request: Some(Box::new(asked)), ..Self::policy(why) }
+    }
+
+    /// A request that cannot be judged as it is written.
+    pub(crate) fn malformed_request(detail: String) -> Self {
+        Self::new(400, "invalid_request_target", "bad_request", detail)
+    }
+
+    /// Something that is no request, or asks for what is not spoken, where requests are judged.
+    pub(crate) fn unsupported(detail: String) -> Self {
+        Self::new(403, "unsupported_l7_protocol", "protocol", detail)
+    }
+
+    /// A request for another server than the one that the connection was allowed for.
+    pub(crate) fn other_authority(to: &Authority) -> Self {
+        let detail = format!("the request is for another server than `{to}`");
+        Self::new(403, "request_authority_mismatch", "authority", detail)
+    }
+
+    /// A body that is longer than what is judged.
+    pub(crate) fn body_too_long(longest: usize) -> Self {
+        let detail = format!("the body is longer than the {longest} bytes that are judged");
+        Self::new(413, "body_too_large", "body_too_long", detail)
+    }
+
+    /// The server's answer cannot be passed on.
+    pub(crate) fn bad_answer(detail: String) -> Self {
+        Self::new(502, "upstream_unreachable", "bad_response", detail)
     }
 
     /// A guard said no to an address, in the policy's words.
@@ -57,8 +100,8 @@ impl Refusal {
         Self::new(403, "policy_denied", predicate, detail)
     }
 
-    /// The request to the proxy is malformed.
-    pub(crate) fn request(why: HeadError) -> Self {
+    /// The head of a request is malformed.
+    pub(crate) fn bad_head(why: HeadError) -> Self {
         let error = match why {
             HeadError::Scheme => "unsupported_proxy_scheme",
             HeadError::HostMismatch => "request_authority_mismatch",
@@ -79,13 +122,27 @@ impl Refusal {
         Self { error: "request_timeout", ..Self::new(408, "", predicate, detail.to_owned()) }
     }
 
+    /// The client closed before it asked for anything.
+    pub(crate) fn no_request_at_all() -> Self {
+        Self::no_request("no_request", "the client closed before it ended a request head")
+    }
+
     /// The policy allows it, but the other side cannot be reached.
     pub(crate) fn unreachable(predicate: &'static str, detail: String) -> Self {
         Self::new(502, "upstream_unreachable", predicate, detail)
     }
 
     fn new(status: u16, error: &'static str, predicate: &'static str, detail: String) -> Self {
-        Self { status, error, predicate, detail, rule: None, line: None, nearest: None }
+        Self {
+            status,
+            error,
+            predicate,
+            detail: detail.into(),
+            rule: None,
+            line: None,
+            nearest: None,
+            request: None,
+        }
     }
 
     /// Whether policy, a guard or the form of the request said no; otherwise something failed.
@@ -97,9 +154,9 @@ impl Refusal {
     pub(crate) fn to_reason(&self) -> Reason {
         Reason {
             predicate: self.predicate.to_owned(),
-            detail: self.detail.clone(),
+            detail: self.detail.to_string(),
             line: self.line,
-            nearest: self.nearest.clone(),
+            nearest: self.nearest.as_deref().map(str::to_owned),
         }
     }
 
@@ -110,6 +167,7 @@ impl Refusal {
             400 => "Bad Request",
             403 => "Forbidden",
             408 => "Request Timeout",
+            413 => "Content Too Large",
             431 => "Request Header Fields Too Large",
             _ => "Bad Gateway",
         };
@@ -128,8 +186,11 @@ impl Refusal {
     fn body<'a>(&'a self, to: &'a Destination, binary: Option<&'a str>) -> Body<'a> {
         let host = to.name.clone().or_else(|| to.address.map(|address| address.to_string()));
         let is_missing = self.error == "policy_denied" && host.is_some();
+        let request = self.request.as_deref();
         let rule_missing = (is_missing && self.predicate != "unidentified").then(|| Missing {
-            kind: "l4_allow",
+            kind: if request.is_some() { "rest_allow" } else { "l4_allow" },
+            method: request.map(|asked| asked.method.as_str()),
+            path: request.map(|asked| asked.path.as_str()),
             host: host.clone(),
             port: to.port,
             binary,
@@ -141,7 +202,10 @@ impl Refusal {
             reason: self.predicate,
             policy: self.rule.as_deref(),
             rule: None,
-            layer: "l4",
+            layer: if request.is_some() { "l7" } else { "l4" },
+            protocol: request.map(|_| "rest"),
+            method: request.map(|asked| asked.method.as_str()),
+            path: request.map(|asked| asked.path.as_str()),
             host,
             port: to.port,
             binary,
@@ -173,6 +237,14 @@ impl Refusal {
 
     fn guidance(&self) -> &'static str {
         match self.error {
+            "policy_denied" if self.request.is_some() => {
+                "The sandbox's policy does not allow this request. Trying again, or by another \
+                 way, gives the same answer. Go on without it, or ask for the policy to be changed."
+            }
+            "unsupported_l7_protocol" => {
+                "The sandbox's policy judges each request to this server, and this is none that it \
+                 can judge. Use plain HTTP requests."
+            }
             "policy_denied" => {
                 "The sandbox's policy does not allow this connection. Trying again, or by another \
                  way, gives the same answer. Go on without it, or ask for the policy to be changed."
@@ -197,6 +269,12 @@ struct Body<'a> {
     policy: Option<&'a str>,
     rule: Option<&'a str>,
     layer: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocol: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
     host: Option<String>,
     port: u16,
     binary: Option<&'a str>,
@@ -210,6 +288,10 @@ struct Body<'a> {
 struct Missing<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
     host: Option<String>,
     port: u16,
     binary: Option<&'a str>,

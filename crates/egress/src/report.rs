@@ -50,11 +50,6 @@ impl Attempt {
         self.network.way = way;
     }
 
-    /// By which way.
-    pub(crate) const fn way(&self) -> Way {
-        self.network.way
-    }
-
     /// Notes where to.
     pub(crate) fn to(&mut self, to: &Authority) {
         self.network.destination = match &to.host {
@@ -82,11 +77,18 @@ impl Attempt {
         &self.network.destination
     }
 
-    /// Reports that the connection was allowed, by `rule`, and that `address` answered; says
-    /// whether that is on record, without which nothing is relayed.
-    pub(crate) fn allowed(&mut self, rule: &str, address: IpAddr, generation: Generation) -> bool {
+    /// Reports that the connection was allowed, by `rule`, and which address answered, when one was
+    /// dialled; says whether that is on record, without which nothing is relayed.
+    pub(crate) fn allowed(
+        &mut self,
+        rule: &str,
+        address: Option<IpAddr>,
+        generation: Generation,
+    ) -> bool {
         self.network.rule = Some(rule.to_owned());
-        self.network.destination.address = Some(address);
+        if address.is_some() {
+            self.network.destination.address = address;
+        }
         self.network.generation = generation;
         self.once(Outcome::Allowed, None)
     }
@@ -107,6 +109,11 @@ impl Attempt {
         } else {
             self.refused(refusal);
         }
+    }
+
+    /// Notes that the record of its request stands for this one.
+    pub(crate) const fn told_by_request(&mut self) {
+        self.is_reported = true;
     }
 
     /// Reports that a policy change closed the tunnel.

@@ -5,6 +5,7 @@ mod dns;
 mod floods;
 mod hello;
 mod refusals;
+mod requests;
 mod resolving;
 mod revocation;
 mod ways;

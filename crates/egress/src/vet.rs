@@ -44,9 +44,7 @@ pub(crate) async fn vet(
         Host::Name(name) => resolve.addresses(name).await?,
         Host::Address(address) => vec![address.to_canonical()],
     };
-    let own = host.current().map_err(|error| {
-        Refusal::unreachable("host", format!("this host's addresses could not be read: {error}"))
-    })?;
+    let own = own_addresses(host)?;
     // SECURITY: B1, B2; one bad answer refuses the whole set, or a rebinding name would pick.
     for address in &found {
         permit.admits(*address)?;
@@ -59,6 +57,27 @@ pub(crate) async fn vet(
     }
     let addresses = in_turns(&found).map(|ip| SocketAddr::new(ip, port)).collect();
     Ok(Upstream { permit, addresses })
+}
+
+/// Checks the address of a connection that is there already, under another permit.
+pub(crate) fn recheck(
+    permit: &Permit,
+    address: IpAddr,
+    host: &dyn HostAddresses,
+) -> Result<(), Refusal> {
+    if permit.is_host_loopback() {
+        let is_same = address == IpAddr::V4(Ipv4Addr::LOCALHOST);
+        return if is_same { Ok(()) } else { Err(Refusal::own_address(address)) };
+    }
+    permit.admits(address)?;
+    let own = own_addresses(host)?;
+    if is_own(address, &own) { Err(Refusal::own_address(address)) } else { Ok(()) }
+}
+
+fn own_addresses(host: &dyn HostAddresses) -> Result<std::sync::Arc<[IpAddr]>, Refusal> {
+    host.current().map_err(|error| {
+        Refusal::unreachable("host", format!("this host's addresses could not be read: {error}"))
+    })
 }
 
 /// Whether an address reaches this host, also through a translator. SECURITY: B9.

@@ -51,7 +51,8 @@ pub use prove::{
     prove_subset, reaches,
 };
 pub use request::{
-    Call, Content, GraphqlOperation, Refused, Request, RequestDenial, RequestGrant, Verdict,
+    Call, Content, GraphqlOperation, Inspection, Refused, Request, RequestDenial, RequestGrant,
+    Verdict,
 };
 pub use schema::SCHEMA;
 pub use settings::{Filesystem, Landlock, Process, RunAs};

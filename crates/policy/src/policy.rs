@@ -10,13 +10,13 @@ use crate::address::{AddressClass, canonical, classify};
 use crate::binary::BinaryTable;
 use crate::check::is_always_writable;
 use crate::compiled::{
-    Binaries, BinaryPath, Bound, CompiledEndpoint, CompiledRule, HostKind, Index, Judge, Transport,
-    compile,
+    Binaries, BinaryPath, Bound, CompiledEndpoint, CompiledRule, HostKind, Index, Inspected, Judge,
+    Transport, compile,
 };
 use crate::decision::{AddressRefusal, Caller, Decision, Denial, Destination, Grant};
 use crate::diagnostic::Diagnostic;
 use crate::document::{Document, parse};
-use crate::request::{Refused, Request, RequestDenial, Verdict};
+use crate::request::{Inspection, Refused, Request, RequestDenial, Verdict};
 use crate::settings::{Filesystem, Landlock, Process};
 
 /// The policy of a sandbox that was given none: the default view, and no network.
@@ -118,6 +118,28 @@ impl Policy {
                 clause: None,
             }),
         }
+    }
+
+    /// Whether requests over an allowed connection are judged: then nothing passes over it that is
+    /// no request.
+    pub fn inspects(&self, to: &Destination<'_>, by: &Caller, now: Timestamp) -> bool {
+        self.judges_requests
+            && Inspected::new((&self.index, &self.binaries), to, by, None, now)
+                .is_some_and(|place| place.judges())
+    }
+
+    /// How requests to a path have to be read before [`Policy::request`] is asked. The path is
+    /// canonical but for encoded slashes, which are kept.
+    pub fn inspection(
+        &self,
+        to: &Destination<'_>,
+        by: &Caller,
+        path: &str,
+        now: Timestamp,
+    ) -> Inspection {
+        let place = Inspected::new((&self.index, &self.binaries), to, by, Some(path), now);
+        // Without a place every request is denied, however it is read.
+        place.map_or_else(Inspection::default, |place| place.inspection(&self.rules))
     }
 
     /// Whether a resolved address may be dialled under a grant. Every answer of a look-up must

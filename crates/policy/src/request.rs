@@ -67,6 +67,28 @@ pub struct Call<'a> {
     pub params: &'a [(&'a str, &'a str)],
 }
 
+/// How the requests to one path have to be read, so that every endpoint which covers it can judge
+/// them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inspection {
+    /// Some endpoint judges GraphQL operations.
+    pub graphql: bool,
+    /// Some endpoint judges JSON-RPC calls.
+    pub json_rpc: bool,
+    /// Some endpoint judges MCP calls.
+    pub mcp: bool,
+    /// Some endpoint judges WebSocket messages.
+    pub websocket: bool,
+    /// Some endpoint judges gRPC calls.
+    pub grpc: bool,
+    /// Longest body or message that is judged, in bytes; a longer one is denied.
+    pub max_body_bytes: u32,
+    /// `%2F` in the path is data, and kept.
+    pub encoded_slash: bool,
+    /// Some rule names query keys.
+    pub query: bool,
+}
+
 /// The answer to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

@@ -1,16 +1,16 @@
-//! What can be wrong with a request head.
+//! What can be wrong with a head.
 
 use openshell_types::AuthorityError;
 use thiserror::Error;
 
-/// Why a request head was refused.
+/// Why a head was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum HeadError {
     /// Longer than [`RequestHead::LONGEST`](super::RequestHead::LONGEST).
-    #[error("the request head is longer than 64 KiB")]
+    #[error("the head is longer than 64 KiB")]
     TooLong,
     /// More fields than [`RequestHead::MOST_HEADERS`](super::RequestHead::MOST_HEADERS).
-    #[error("the request head has more than 256 fields")]
+    #[error("the head has more than 256 fields")]
     TooManyHeaders,
     /// A CR or LF alone.
     #[error("a line does not end in CR LF")]
@@ -19,11 +19,14 @@ pub enum HeadError {
     #[error("a header field is folded over two lines")]
     Folded,
     /// NUL or another control character.
-    #[error("the request head has a control character")]
+    #[error("the head has a control character")]
     Control,
     /// Not `METHOD target HTTP/1.x`.
     #[error("the request line is malformed")]
     RequestLine,
+    /// Not `HTTP/1.x code reason`.
+    #[error("the status line is malformed")]
+    StatusLine,
     /// Another version than 1.0 and 1.1.
     #[error("only HTTP/1.0 and HTTP/1.1 are spoken")]
     Version,
@@ -46,7 +49,7 @@ pub enum HeadError {
     #[error("Host and request target name different authorities")]
     HostMismatch,
     /// The body's length is stated twice, in a doubtful way, or by an unknown transfer coding.
-    #[error("the request's framing is ambiguous")]
+    #[error("the message's framing is ambiguous")]
     Framing,
     /// `Connection` names a field that carries routing or framing.
     #[error("Connection names a field that it must not")]

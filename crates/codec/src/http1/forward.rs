@@ -3,50 +3,62 @@
 use openshell_types::Authority;
 
 use super::HeadError;
-use super::head::{Body, RequestHead, Target, Version};
+use super::head::{Body, RequestHead};
+use super::response::put;
 use crate::target::names_target;
 
+/// What of a request goes upstream that its client did not write.
+#[derive(Clone, Copy, Debug)]
+pub struct Forwarded<'a> {
+    /// The target in origin form, as it was judged.
+    pub target: &'a str,
+    /// The authority that was judged.
+    pub authority: &'a Authority,
+    /// The scheme's own port, which `Host` leaves out.
+    pub default_port: u16,
+    /// How the body is framed now; another than the client's when it was read and decoded.
+    pub body: Body,
+    /// The body was decoded: its coding is not named any more.
+    pub decoded: bool,
+}
+
 impl RequestHead {
-    /// The head that goes upstream for an absolute-form request: origin form, one `Host` made from
-    /// the authority that was judged, framing stated by us, `Connection: close`, and nothing of
-    /// what concerns this connection or the way to us (RFC 9110, section 7.6). `None` for another
-    /// form of target.
-    pub fn to_origin(&self) -> Result<Option<Vec<u8>>, HeadError> {
-        let Target::Absolute { authority, path } = &self.target else {
-            return Ok(None);
-        };
+    /// The head that goes upstream: origin form, one `Host` made from the authority that was
+    /// judged, framing stated by us, and nothing of what concerns this connection or the way to us
+    /// (RFC 9110, section 7.6). Always HTTP/1.1.
+    pub fn to_upstream(&self, forwarded: &Forwarded<'_>) -> Result<Vec<u8>, HeadError> {
         let named = self.named_by_connection()?;
         let mut out = Vec::with_capacity(512);
-        let version = match self.version {
-            Version::Http10 => "HTTP/1.0",
-            Version::Http11 => "HTTP/1.1",
-        };
-        for part in [&self.method, " ", path, " ", version, "\r\nHost: ", &host_value(authority)] {
+        let Forwarded { target, authority, default_port, body, decoded } = *forwarded;
+        let host = host_value(authority, default_port);
+        for part in [&self.method, " ", target, " HTTP/1.1\r\nHost: ", &host] {
             out.extend_from_slice(part.as_bytes());
         }
         out.extend_from_slice(b"\r\n");
         for header in &self.headers {
-            if is_dropped(&header.name) || named.contains(&header.name) {
+            let is_coding = decoded && header.name == "content-encoding";
+            if is_dropped(&header.name) || is_coding || named.contains(&header.name) {
                 continue;
             }
-            out.extend_from_slice(header.name.as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(&header.value);
-            out.extend_from_slice(b"\r\n");
+            put(&mut out, header.name.as_bytes(), &header.value);
         }
-        match self.body {
+        match body {
             // A stated length of zero is kept: servers want one on POST and PUT.
-            Body::None if self.values("content-length").next().is_some() => {
-                out.extend_from_slice(b"content-length: 0\r\n");
-            }
+            Body::None if self.states_a_body() => put(&mut out, b"content-length", b"0"),
             Body::None => {}
             Body::Length(length) => {
-                out.extend_from_slice(format!("content-length: {length}\r\n").as_bytes());
+                put(&mut out, b"content-length", length.to_string().as_bytes());
             }
-            Body::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            Body::Chunked => put(&mut out, b"transfer-encoding", b"chunked"),
         }
-        out.extend_from_slice(b"connection: close\r\n\r\n");
-        Ok(Some(out))
+        out.extend_from_slice(b"\r\n");
+        Ok(out)
+    }
+
+    fn states_a_body(&self) -> bool {
+        ["content-length", "transfer-encoding"]
+            .iter()
+            .any(|name| self.values(name).next().is_some())
     }
 
     /// The fields that `Connection` lists, in lower case.
@@ -68,8 +80,12 @@ impl RequestHead {
 }
 
 /// The authority as `Host` has it: the default port is left out.
-fn host_value(authority: &Authority) -> String {
-    if authority.port.number() == 80 { authority.host.to_string() } else { authority.to_string() }
+fn host_value(authority: &Authority, default_port: u16) -> String {
+    if authority.port.number() == default_port {
+        authority.host.to_string()
+    } else {
+        authority.to_string()
+    }
 }
 
 /// Fields of this hop only, of the way to us, or rebuilt by us.

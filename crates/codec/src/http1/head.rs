@@ -3,6 +3,7 @@
 use openshell_types::{Authority, Host, Port};
 
 use super::HeadError;
+use super::response::keeps_alive;
 
 /// A request head that was read strictly.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +118,16 @@ impl RequestHead {
         Ok(Some((Self { method: method.to_owned(), target, version, headers, body }, length)))
     }
 
+    /// Whether the client goes on after this request.
+    pub fn keeps_alive(&self) -> bool {
+        keeps_alive(&self.headers, self.version)
+    }
+
+    /// Whether the client waits for a go-ahead before it sends the body.
+    pub fn expects_continue(&self) -> bool {
+        self.values("expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"))
+    }
+
     /// The values of a field, whose name is given in lower case.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         values(&self.headers, name)
@@ -158,7 +169,7 @@ pub fn looks_like_request(bytes: &[u8]) -> Guess {
 }
 
 /// The length of the head, when its end is there. Checks every octet on the way.
-fn find_end(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
+pub(super) fn find_end(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
     let mut line_start = true;
     let mut line_empty = true;
     let mut first_line = true;
@@ -189,7 +200,7 @@ fn find_end(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
     Ok(None)
 }
 
-fn refusal(error: httparse::Error) -> HeadError {
+pub(super) fn refusal(error: httparse::Error) -> HeadError {
     match error {
         httparse::Error::HeaderName | httparse::Error::HeaderValue => HeadError::Header,
         httparse::Error::NewLine => HeadError::LineEnd,
@@ -199,7 +210,7 @@ fn refusal(error: httparse::Error) -> HeadError {
     }
 }
 
-fn values<'a>(headers: &'a [Header], name: &str) -> impl Iterator<Item = &'a [u8]> {
+pub(super) fn values<'a>(headers: &'a [Header], name: &str) -> impl Iterator<Item = &'a [u8]> {
     headers.iter().filter(move |h| h.name == name).map(|h| h.value.as_slice())
 }
 
@@ -213,7 +224,7 @@ fn single<'a>(headers: &'a [Header], name: &str) -> Result<Option<&'a [u8]>, ()>
 }
 
 /// How the body is framed. SECURITY: E1; the smallest doubt refuses.
-fn framing(headers: &[Header], version: Version) -> Result<Body, HeadError> {
+pub(super) fn framing(headers: &[Header], version: Version) -> Result<Body, HeadError> {
     let length = single(headers, "content-length").map_err(|()| HeadError::Framing)?;
     let coding = single(headers, "transfer-encoding").map_err(|()| HeadError::Framing)?;
     match (length, coding) {

@@ -170,6 +170,13 @@ fn e07_large_heads_are_bounded_and_legitimate_ones_pass() {
     assert_eq!(HeadError::TooManyHeaders.status(), 431);
 }
 
+/// An absolute-form request as its server gets it.
+fn upstream(head: &RequestHead) -> Result<Vec<u8>, HeadError> {
+    let Target::Absolute { authority, path } = &head.target else { panic!("another form") };
+    let (body, decoded) = (head.body, false);
+    head.to_upstream(&Forwarded { target: path, authority, default_port: 80, body, decoded })
+}
+
 #[test]
 fn c09_what_goes_upstream_is_made_by_us() {
     let head = read(
@@ -182,22 +189,20 @@ fn c09_what_goes_upstream_is_made_by_us() {
     )
     .unwrap();
     assert_eq!(
-        String::from_utf8(head.to_origin().unwrap().unwrap()).unwrap(),
+        String::from_utf8(upstream(&head).unwrap()).unwrap(),
         "POST /x HTTP/1.1\r\nHost: a.com:8080\r\naccept: */*\r\ncontent-length: 3\r\n\
-         connection: close\r\n\r\n"
+         \r\n"
     );
     for field in ["host", "Content-Length", "x, transfer-encoding"] {
         let head = read(&with_field(&format!("Connection: {field}"))).unwrap();
-        assert_eq!(head.to_origin(), Err(HeadError::Connection), "{field}");
+        assert_eq!(upstream(&head), Err(HeadError::Connection), "{field}");
     }
-    let tunnel = read("CONNECT a.com:443 HTTP/1.1\r\nHost: a.com\r\n\r\n").unwrap();
-    assert_eq!(tunnel.to_origin(), Ok(None));
 }
 
 #[test]
 fn what_goes_upstream_is_read_the_same_again() {
     let head = read(&with_field("Transfer-Encoding: chunked\r\nX: a b\tc")).unwrap();
-    let bytes = head.to_origin().unwrap().unwrap();
+    let bytes = upstream(&head).unwrap();
     let (again, _) = RequestHead::parse(&bytes).unwrap().unwrap();
     assert_eq!(again.body, Body::Chunked);
     assert_eq!(again.values("x").collect::<Vec<_>>(), [b"a b\tc"]);
@@ -313,4 +318,65 @@ proptest! {
             prop_assert_eq!(RequestHead::parse(&wire[..length]), Ok(Some((head, length))));
         }
     }
+}
+
+fn answer(text: &str, method: &str) -> Result<ResponseHead, HeadError> {
+    ResponseHead::parse(text.as_bytes(), method).map(|found| found.expect("a whole head").0)
+}
+
+#[test]
+fn responses_are_framed_as_the_request_and_the_status_say() {
+    for (head, method, body) in [
+        ("200 OK\r\nContent-Length: 5", "GET", ResponseBody::Length(5)),
+        ("200 OK\r\nContent-Length: 0", "GET", ResponseBody::Length(0)),
+        ("200 OK\r\nContent-Length: 5", "HEAD", ResponseBody::None),
+        ("304 Not Modified\r\nContent-Length: 5", "GET", ResponseBody::None),
+        ("204 No Content", "POST", ResponseBody::None),
+        ("103 Early Hints", "GET", ResponseBody::None),
+        ("200 OK\r\nTransfer-Encoding: Chunked", "GET", ResponseBody::Chunked),
+        ("200", "GET", ResponseBody::UntilClose),
+    ] {
+        let read = answer(&format!("HTTP/1.1 {head}\r\n\r\n"), method).unwrap();
+        assert_eq!(read.body, body, "{head}");
+        assert_eq!(read.keeps_alive, body != ResponseBody::UntilClose, "{head}");
+    }
+    assert_eq!(ResponseHead::parse(b"HTTP/1.1 200 OK\r\nA: b\r\n", "GET"), Ok(None));
+    let old = answer("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n", "GET").unwrap();
+    assert!(!old.keeps_alive);
+}
+
+#[test]
+fn e08_doubtful_responses_are_refused() {
+    for head in [
+        "200 OK\r\nContent-Length: 5\r\nContent-Length: 5",
+        "200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+        "200 OK\r\nTransfer-Encoding: gzip, chunked",
+        "200 OK\r\nContent-Length: -5",
+        "200 OK\r\nA: b\n X: y",
+        "200 OK\r\nA: b\r\n c",
+        "200 OK\r\nA : b",
+        "099 No\r\nA: b",
+        "600 No\r\nA: b",
+        "2000 No\r\nA: b",
+    ] {
+        let text = format!("HTTP/1.1 {head}\r\n\r\n");
+        assert!(ResponseHead::parse(text.as_bytes(), "GET").is_err(), "{head}");
+    }
+    assert!(ResponseHead::parse(b"HTTP/2.0 200 OK\r\n\r\n", "GET").is_err());
+}
+
+#[test]
+fn f11_what_a_client_gets_offers_no_other_way() {
+    let head = answer(
+        "HTTP/1.1 200 OK\r\nAlt-Svc: h3=\":443\"\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\n\
+         Keep-Alive: timeout=5\r\nX-OpenShell-Policy: denied\r\nContent-Length: 2\r\nETag: e\r\n\r\n",
+        "GET",
+    )
+    .unwrap();
+    let text = |last| String::from_utf8(head.to_client(Version::Http11, last)).unwrap();
+    assert_eq!(text(false), "HTTP/1.1 200 OK\r\netag: e\r\ncontent-length: 2\r\n\r\n");
+    assert!(text(true).ends_with("content-length: 2\r\nconnection: close\r\n\r\n"));
+    let head = answer("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "HEAD").unwrap();
+    let text = String::from_utf8(head.to_client(Version::Http11, false)).unwrap();
+    assert_eq!(text, "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n");
 }

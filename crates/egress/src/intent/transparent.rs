@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
+use openshell_audit::Way;
 use openshell_types::{Authority, Host, Port};
 
-use super::{Intent, Opening};
+use super::Intent;
 use crate::names::Names;
 
 /// A synthetic address stands for its name; every other is judged as an address (A13: what the
@@ -16,5 +17,5 @@ pub(crate) fn from_dialled(dialled: SocketAddr, names: &Names) -> Option<Intent>
         Some(name) => Host::Name(name),
         None => Host::Address(dialled.ip().to_canonical()),
     };
-    Some(Intent { to: Authority { host, port }, opening: Opening::Transparent })
+    Some(Intent { to: Authority { host, port }, way: Way::Transparent, early: Vec::new() })
 }

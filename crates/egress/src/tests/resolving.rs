@@ -86,7 +86,7 @@ async fn b01_a_rebinding_name_is_resolved_once_and_every_dial_is_checked() {
     let endpoint = format!("{{ host: api.example.com, port: {} }}", upstream.port);
     let world = World::with(&endpoint, options(server)).await;
     let to = format!("api.example.com:{}", upstream.port);
-    let get = format!("GET http://{to}/ HTTP/1.1\r\nHost: {to}\r\n\r\n");
+    let get = format!("GET http://{to}/ HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n");
     let answer = world.ask(&get).await;
     assert!(answer.ends_with("ok"), "{answer}");
     assert_eq!((asked.load(Ordering::SeqCst), upstream.connections()), (1, 1));

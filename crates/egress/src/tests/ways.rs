@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use openshell_audit::{Outcome, Way};
+use openshell_audit::{Event, Outcome, Way};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::world::*;
@@ -109,7 +109,7 @@ async fn a_denied_connect_gets_its_reason_and_no_byte_goes_upstream() {
 }
 
 #[tokio::test]
-async fn e05_a_forwarded_request_is_framed_by_us_and_excess_goes_nowhere() {
+async fn e05_a_forwarded_request_is_framed_by_us_and_what_follows_is_judged_alone() {
     let response = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     let upstream = Upstream::http(1, response).await;
     let world = World::new(&host_endpoint(upstream.port)).await;
@@ -121,16 +121,25 @@ async fn e05_a_forwarded_request_is_framed_by_us_and_excess_goes_nowhere() {
              GET http://evil/ HTTP/1.1\r\nHost: evil\r\n\r\n"
         ))
         .await;
-    assert_eq!(answer, response);
+    let (first, second) = answer.split_at(response.len());
+    assert_eq!(first, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    assert!(second.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{second}");
     assert_eq!(
         upstream.bytes(),
         format!(
-            "POST /x HTTP/1.1\r\nHost: {to}\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\
-             \r\n5\r\nhello\r\n0\r\n\r\n"
+            "POST /x HTTP/1.1\r\nHost: {to}\r\ntransfer-encoding: chunked\r\n\r\n\
+             5\r\nhello\r\n0\r\n\r\n"
         )
     );
-    let event = world.one_network().await;
-    assert_eq!((event.way, event.outcome), (Way::Forward, Outcome::Allowed));
+    let events = world.events(2).await;
+    let outcomes: Vec<_> = events
+        .iter()
+        .map(|event| match event {
+            Event::Network(event) => (event.way, event.outcome),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(outcomes, [(Way::Forward, Outcome::Allowed), (Way::Forward, Outcome::Denied)]);
 }
 
 #[tokio::test]

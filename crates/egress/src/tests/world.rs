@@ -146,6 +146,12 @@ impl World {
         self.policy.send_replace(Arc::new(PolicyInForce { policy: policy(endpoints), generation }));
     }
 
+    /// What is on record once nothing more comes.
+    pub(super) async fn some_events(&self) -> Vec<Event> {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        self.events.0.lock().unwrap().clone()
+    }
+
     /// From now on no event is kept, or again each.
     pub(super) fn fill_the_log(&self, is_full: bool) {
         self.events.1.store(is_full, Ordering::SeqCst);
@@ -293,7 +299,8 @@ impl Upstream {
         .await
     }
 
-    async fn serve<F, T>(serve: F) -> Self
+    /// A server that serves each connection so.
+    pub(super) async fn serve<F, T>(serve: F) -> Self
     where
         F: Fn(TcpStream, Arc<Mutex<(usize, Vec<u8>)>>) -> T + Send + 'static,
         T: Future<Output = ()> + Send + 'static,

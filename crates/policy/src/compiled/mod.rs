@@ -15,6 +15,7 @@ pub(crate) mod clause;
 mod connect;
 mod globs;
 mod host;
+mod inspection;
 mod path;
 mod port;
 mod request;
@@ -37,6 +38,7 @@ use port::{PortIndex, PortIndexBuilder};
 
 pub(crate) use binary::{Binaries, Bound};
 pub(crate) use connect::Transport;
+pub(crate) use inspection::Inspected;
 pub(crate) use request::Judge;
 pub(crate) use rule::{BinaryPath, CompiledEndpoint, CompiledRule, Fit, HostKind};
 
@@ -66,6 +68,10 @@ pub(crate) struct Index {
     opaque: SetId,
     /// Clauses of endpoints whose denials stop a request.
     enforcing: SetId,
+    /// Clauses of endpoints that judge requests and refuse encoded slashes.
+    plain_slashes: SetId,
+    /// Clauses that name query keys.
+    query: SetId,
 }
 
 /// A clause that was found.
@@ -142,6 +148,8 @@ struct Builder {
     over_udp: Vec<Span>,
     opaque: Vec<Span>,
     enforcing: Vec<Span>,
+    plain_slashes: Vec<Span>,
+    query: Vec<Span>,
 }
 
 /// A place in a list, which a text of 2 MiB cannot make longer than this holds.
@@ -169,6 +177,8 @@ impl Builder {
             over_udp: Vec::new(),
             opaque: Vec::new(),
             enforcing: Vec::new(),
+            plain_slashes: Vec::new(),
+            query: Vec::new(),
         }
     }
 
@@ -200,6 +210,8 @@ impl Builder {
         }
         if !endpoint.protocol.judges_requests() {
             extend(&mut self.opaque, &span);
+        } else if !endpoint.options.allow_encoded_slash {
+            extend(&mut self.plain_slashes, &span);
         }
         if endpoint.enforcement == Enforcement::Enforce {
             extend(&mut self.enforcing, &span);
@@ -213,6 +225,9 @@ impl Builder {
         insert_clause((&mut self.allow, &mut self.deny), &clause, reading, &span);
         self.methods.insert(clause.methods.as_deref(), &span);
         self.calls.insert(&clause.calls, &span);
+        if clause.rest.as_ref().is_some_and(|rest| !rest.query.is_empty()) {
+            extend(&mut self.query, &span);
+        }
         self.clauses.push(Place {
             entry: number(self.entries.len()),
             position: clause.position.unwrap_or(u32::MAX),
@@ -247,6 +262,8 @@ impl Builder {
             over_udp: sets.of(self.over_udp),
             opaque: sets.of(self.opaque),
             enforcing: sets.of(self.enforcing),
+            plain_slashes: sets.of(self.plain_slashes),
+            query: sets.of(self.query),
             clauses: self.clauses.into(),
             entries: self.entries.into(),
             rests: self.rests.into(),

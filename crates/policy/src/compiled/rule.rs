@@ -10,6 +10,7 @@ use crate::HOST_ALIAS;
 use crate::decision::Program;
 use crate::document::model::PersistedQuery;
 use crate::document::{Binary, Endpoint, Protocol, Rule};
+use crate::limits::BODY_BYTES;
 use crate::pattern::{Glob, HostPattern, Network, PortRange};
 
 /// A rule as it is matched.
@@ -40,6 +41,8 @@ pub(crate) struct CompiledEndpoint {
     pub deny_rules: Box<[u32]>,
     /// Registered GraphQL operations by the hash of their documents.
     pub persisted: BTreeMap<String, PersistedQuery>,
+    /// Longest body that is judged, in bytes.
+    pub max_body_bytes: u32,
 }
 
 /// How the host was declared, which says what its addresses may be.
@@ -131,6 +134,7 @@ impl CompiledEndpoint {
             rules: source.rules.iter().map(|clause| clause.at.line).collect(),
             deny_rules: source.deny_rules.iter().map(|clause| clause.at.line).collect(),
             persisted: source.options.persisted_queries.clone().unwrap_or_default(),
+            max_body_bytes: source.options.max_body_bytes.unwrap_or(BODY_BYTES),
         }
     }
 

@@ -1,0 +1,129 @@
+//! HTTP over an allowed connection: each request is judged before a byte of it goes upstream.
+//!
+//! `h1` reads requests from a client and answers them; `judge` asks the policy about each, with
+//! one model for every version of HTTP; `line` holds the connections to upstreams, which outlive
+//! one request; `body` moves what follows a head. A request that is denied is answered here, and
+//! its connection ends.
+
+mod body;
+mod first;
+pub(crate) mod h1;
+mod inbox;
+mod judge;
+pub(crate) mod line;
+mod record;
+mod response;
+
+use openshell_audit::Way;
+use openshell_types::Authority;
+use tokio::net::TcpStream;
+
+use crate::accept::Context;
+use crate::authorize::Watch;
+use crate::exchange;
+use crate::refusal::Refusal;
+use crate::report::Attempt;
+use crate::seams::Identified;
+use crate::stream::Stream;
+use first::{First, Speech};
+use h1::Client;
+
+/// Where the requests of a connection go, and who sends them.
+pub(crate) struct Session<'a> {
+    pub(crate) context: &'a Context,
+    /// The authority that the connection was allowed for; the requests must name the same.
+    pub(crate) to: Authority,
+    /// Whether TLS carries it.
+    pub(crate) is_secure: bool,
+    /// The program behind it.
+    pub(crate) who: Identified,
+    pub(crate) way: Way,
+}
+
+impl Session<'_> {
+    /// The port that goes without saying.
+    pub(crate) const fn default_port(&self) -> u16 {
+        if self.is_secure { 443 } else { 80 }
+    }
+}
+
+/// How serving a client ended.
+pub(crate) enum End {
+    /// Nothing is left to be said.
+    Done,
+    /// It gets these last words.
+    Farewell(Vec<u8>),
+    /// Something was cut off, which must not look like a regular end.
+    Broken,
+}
+
+impl End {
+    /// Ends a client's connection so.
+    pub(crate) async fn tell(self, client: impl Stream) {
+        match self {
+            Self::Done => exchange::farewell(client, &[]).await,
+            Self::Farewell(words) => exchange::farewell(client, &words).await,
+            Self::Broken => exchange::reset(client),
+        }
+    }
+}
+
+/// Serves a connection of which `held` was read already, as long as `watch` lasts.
+pub(crate) async fn serve(
+    session: Session<'_>,
+    (mut client, held): (TcpStream, Vec<u8>),
+    mut watch: Watch,
+    mut attempt: Attempt,
+) {
+    let mut first = First::new(held);
+    let speech = tokio::select! {
+        biased;
+        (refusal, generation) = watch.ended() => {
+            attempt.revoked(&refusal, generation);
+            return exchange::reset(client);
+        }
+        speech = first.listen(&mut client) => speech,
+    };
+    match speech {
+        Ok(Speech::Http1) => {
+            if !allow(&mut attempt, &watch) {
+                return exchange::reset(client);
+            }
+            let client = Client::new(client, &first.into_held());
+            requests(&session, client, &mut watch, &mut attempt).await;
+        }
+        Ok(_) => {
+            let detail = "only HTTP/1 is spoken where requests are judged".to_owned();
+            attempt.refused(&Refusal::unsupported(detail));
+            exchange::reset(client);
+        }
+        Err(refusal) => {
+            attempt.refused(&refusal);
+            exchange::reset(client);
+        }
+    }
+}
+
+/// Reports that the connection is allowed; says whether that is on record.
+fn allow(attempt: &mut Attempt, watch: &Watch) -> bool {
+    let permit = watch.permit();
+    attempt.allowed(permit.rule(), None, permit.generation())
+}
+
+/// Serves the requests of a client that speaks HTTP/1.
+async fn requests<C: Stream>(
+    session: &Session<'_>,
+    mut client: Client<C>,
+    watch: &mut Watch,
+    attempt: &mut Attempt,
+) {
+    let end = tokio::select! {
+        biased;
+        (refusal, generation) = watch.ended() => {
+            attempt.revoked(&refusal, generation);
+            End::Broken
+        }
+        end = h1::serve(session, &mut client) => end,
+    };
+    end.tell(client.into_inner()).await;
+}

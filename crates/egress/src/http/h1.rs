@@ -1,0 +1,402 @@
+//! HTTP/1 as clients speak it to us.
+
+use std::io;
+
+use openshell_codec::http1::{Body, Forwarded, RequestHead, Target, Version};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::time::timeout;
+
+use super::body::{self, Broken, Incoming, Outgoing};
+use super::inbox::Inbox;
+use super::judge::{self, Passed, Question, Wants};
+use super::line::{self, Line};
+use super::record::{Account, RequestRecord};
+use super::response::{self, Answered, Asked, Failed};
+use super::{End, Session};
+use crate::authorize::Permit;
+use crate::limits;
+use crate::refusal::Refusal;
+use crate::report::Attempt;
+use crate::stream::Stream;
+
+/// A client's connection.
+pub(crate) struct Client<C> {
+    inbox: Inbox<ReadHalf<C>>,
+    write: WriteHalf<C>,
+}
+
+/// What follows a request.
+pub(crate) enum Next {
+    /// Another may.
+    Another,
+    /// None does.
+    End(End),
+}
+
+impl<C: Stream> Client<C> {
+    /// One of which `held` was read already.
+    pub(crate) fn new(stream: C, held: &[u8]) -> Self {
+        let (read, write) = split(stream);
+        Self { inbox: Inbox::new(read, held), write }
+    }
+
+    /// The connection, without what was read of it.
+    pub(crate) fn into_inner(self) -> C {
+        self.inbox.into_inner().unsplit(self.write)
+    }
+
+    /// The connection, and what was read of it.
+    pub(crate) fn into_parts(self) -> (C, Vec<u8>) {
+        let (read, bytes) = self.inbox.into_parts();
+        (read.unsplit(self.write), bytes.to_vec())
+    }
+
+    /// The next request's head; `None` when the client ended its connection between two requests,
+    /// or was silent for too long.
+    pub(crate) async fn head(&mut self) -> Result<Option<RequestHead>, Refusal> {
+        if self.inbox.bytes().is_empty() {
+            match timeout(limits::KEPT_ALIVE, self.inbox.more()).await {
+                Ok(Ok(1..)) => {}
+                Ok(Ok(0) | Err(_)) | Err(_) => return Ok(None),
+            }
+        }
+        timeout(limits::HEAD_TIMEOUT, self.begun_head()).await.unwrap_or_else(|_| {
+            Err(Refusal::no_request(
+                "head_timeout",
+                "the client did not end its request head in time",
+            ))
+        })
+    }
+
+    /// The rest of a head that has begun.
+    async fn begun_head(&mut self) -> Result<Option<RequestHead>, Refusal> {
+        let mut seen = 0;
+        loop {
+            let new = self.inbox.bytes().get(seen..).unwrap_or_default();
+            // A head ends with a line: between line ends there is nothing new to see.
+            if new.contains(&b'\n') || self.inbox.bytes().len() >= RequestHead::LONGEST {
+                let found = RequestHead::parse(self.inbox.bytes()).map_err(Refusal::bad_head)?;
+                if let Some((head, length)) = found {
+                    self.inbox.take(length);
+                    return Ok(Some(head));
+                }
+            }
+            seen = self.inbox.bytes().len();
+            match self.inbox.more().await {
+                Ok(1..) => {}
+                Ok(0) => return Err(Refusal::no_request_at_all()),
+                Err(error) => {
+                    let detail = format!("the client went away: {error}");
+                    return Err(Refusal::no_request("no_request", &detail));
+                }
+            }
+        }
+    }
+
+    /// Whether it asks for a tunnel, by the head that was read, or what there is of one.
+    pub(crate) fn asks_for_tunnel(&self, head: Option<&RequestHead>) -> bool {
+        head.map_or_else(
+            || self.inbox.bytes().starts_with(b"CONNECT "),
+            |head| matches!(head.target, Target::Authority(_)),
+        )
+    }
+
+    async fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write.write_all(bytes).await?;
+        self.write.flush().await
+    }
+}
+
+/// Serves the requests of one client, all to the same server, each judged.
+pub(crate) async fn serve<C: Stream>(session: &Session<'_>, client: &mut Client<C>) -> End {
+    let mut own = None;
+    let end = loop {
+        let head = match client.head().await {
+            Ok(Some(head)) => head,
+            Ok(None) => break End::Done,
+            Err(refusal) => break refuse(Account::new(session, None), &refusal),
+        };
+        let account = Account::new(session, None);
+        match one(session, client, &head, (&mut own, account)).await {
+            Next::Another => {}
+            Next::End(end) => break end,
+        }
+    };
+    if let Some(line) = own {
+        session.context.lines.put(session, line);
+    }
+    end
+}
+
+/// One request in absolute form, to the server of `session`.
+pub(crate) async fn forward<C: Stream>(
+    session: &Session<'_>,
+    client: &mut Client<C>,
+    head: &RequestHead,
+    attempt: &mut Attempt,
+) -> Next {
+    let mut own = None;
+    let account = Account::new(session, Some(attempt));
+    let next = one(session, client, head, (&mut own, account)).await;
+    if let Some(line) = own {
+        session.context.lines.put(session, line);
+    }
+    next
+}
+
+/// Records and words a refusal.
+fn refuse(account: Account<'_>, refusal: &Refusal) -> End {
+    End::Farewell(account.refused(refusal))
+}
+
+/// One request, from its head to the end of its answer.
+async fn one<C: Stream>(
+    session: &Session<'_>,
+    client: &mut Client<C>,
+    head: &RequestHead,
+    (own, mut account): (&mut Option<Line>, Account<'_>),
+) -> Next {
+    let admitted = match admit(session, client, head, own, &mut account).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => return Next::End(refuse(account, &refusal)),
+    };
+    let Admitted { line, passed, held } = admitted;
+    // SECURITY: M13; nothing goes upstream without its record.
+    if !account.allowed(&passed, line.address.ip()) {
+        return Next::End(End::Broken);
+    }
+    exchange(session, client, Outgo { head, passed, held }, (own, line)).await
+}
+
+/// A request that may go upstream.
+struct Admitted {
+    line: Line,
+    passed: Passed,
+    /// Its body, when it was read.
+    held: Option<Vec<u8>>,
+}
+
+/// Judges a request and connects it, under the policy that is in force when both are done.
+async fn admit<C: Stream>(
+    session: &Session<'_>,
+    client: &mut Client<C>,
+    head: &RequestHead,
+    own: &mut Option<Line>,
+    account: &mut Account<'_>,
+) -> Result<Admitted, Refusal> {
+    let question = question(head);
+    let mut held: Option<Vec<u8>> = None;
+    loop {
+        let permit = line::permit(session)?;
+        let generation = permit.generation();
+        account.under(generation);
+        let passed = if account.judges(&permit) {
+            let reading = judge::read(session, &permit, &question, account.request())?;
+            if held.is_none() && head.body != Body::None {
+                held = read_body(client, head, reading.wants(&question)).await?;
+            }
+            reading.decide(&permit, &question, held.as_deref())?
+        } else {
+            Passed::unjudged(&permit, question.target)
+        };
+        let (found, permit) = line::line(session, permit, own.take(), may_repeat(head)).await?;
+        // SECURITY: E10; while the server was dialled, the policy may have changed its mind.
+        if permit.generation() == generation
+            && session.context.policy.borrow().generation == generation
+        {
+            return Ok(Admitted { line: found, passed, held });
+        }
+        *own = Some(found);
+    }
+}
+
+fn question(head: &RequestHead) -> Question<'_> {
+    let target = match &head.target {
+        Target::Origin { path, .. } | Target::Absolute { path, .. } => path.as_str(),
+        Target::Authority(_) => "",
+    };
+    let host = head.values("host").next().and_then(|value| std::str::from_utf8(value).ok());
+    Question {
+        method: &head.method,
+        target,
+        authority: host,
+        headers: &head.headers,
+        has_body: head.body != Body::None,
+    }
+}
+
+/// Reads the body, if it must be known before the request can be judged.
+async fn read_body<C: Stream>(
+    client: &mut Client<C>,
+    head: &RequestHead,
+    wants: Wants,
+) -> Result<Option<Vec<u8>>, Refusal> {
+    let longest = match wants {
+        Wants::Nothing => return Ok(None),
+        // Of a longer form nothing is taken, so that all of it can be passed on.
+        Wants::Form(longest) => match head.body {
+            Body::Length(length) if length <= longest as u64 => longest,
+            _ => return Ok(None),
+        },
+        Wants::Whole(longest) => longest,
+    };
+    if head.expects_continue() && client.inbox.bytes().is_empty() {
+        client.say(CONTINUE).await.map_err(|error| gone(&error))?;
+    }
+    let body = body::collect(&mut client.inbox, Incoming::of_request(head.body), longest);
+    match timeout(limits::BODY_TIMEOUT, body).await {
+        Ok(Ok(Some(body))) => Ok(Some(body)),
+        Ok(Ok(None)) => Err(Refusal::body_too_long(longest)),
+        Ok(Err(error)) => Err(gone(&error)),
+        Err(_) => {
+            Err(Refusal::no_request("body_timeout", "the client did not end its body in time"))
+        }
+    }
+}
+
+fn gone(error: &io::Error) -> Refusal {
+    Refusal::no_request("no_request", &format!("the client went away: {error}"))
+}
+
+/// Whether a request may be sent again when its connection turns out to be closed (RFC 9110,
+/// section 9.2.2), and nothing of it would be missing.
+fn may_repeat(head: &RequestHead) -> bool {
+    matches!(head.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE")
+        && head.body == Body::None
+}
+
+/// A request on its way out.
+struct Outgo<'a> {
+    head: &'a RequestHead,
+    passed: Passed,
+    held: Option<Vec<u8>>,
+}
+
+/// Sends a request and passes its answer on.
+async fn exchange<C: Stream>(
+    session: &Session<'_>,
+    client: &mut Client<C>,
+    outgo: Outgo<'_>,
+    (own, mut line): (&mut Option<Line>, Line),
+) -> Next {
+    let Outgo { head, passed, held } = outgo;
+    let body = held.as_ref().map_or(head.body, |body| match body.len() as u64 {
+        0 => Body::None,
+        length => Body::Length(length),
+    });
+    let forwarded = Forwarded {
+        target: &passed.target,
+        authority: &session.to,
+        default_port: session.default_port(),
+        body,
+        decoded: held.is_some(),
+    };
+    let mut bytes = match head.to_upstream(&forwarded) {
+        Ok(bytes) => bytes,
+        Err(error) => return Next::End(last_words(session, &Refusal::bad_head(error))),
+    };
+    bytes.extend_from_slice(held.as_deref().unwrap_or_default());
+    let asked = Asked { method: &head.method, version: head.version, stays: head.keeps_alive() };
+    let streamed = if held.is_some() { Body::None } else { head.body };
+    let was_used = line.is_used;
+    let mut outcome = attempt(client, &mut line, &bytes, (&asked, streamed)).await;
+    if let Err(Failed::Unanswered(error)) = &outcome
+        && (was_used && may_repeat(head) && line::is_gone(error))
+    {
+        outcome = match again(session).await {
+            Ok(fresh) => {
+                line = fresh;
+                attempt(client, &mut line, &bytes, (&asked, streamed)).await
+            }
+            Err(refusal) => return Next::End(last_words(session, &refusal)),
+        };
+    }
+    match outcome {
+        Ok(Answered { server_stays, client_stays, is_private }) => {
+            line.is_private |= is_private;
+            line.rest();
+            *own = server_stays.then_some(line);
+            if client_stays { Next::Another } else { Next::End(End::Done) }
+        }
+        Err(Failed::Unanswered(error)) => {
+            let detail = format!("the server gave no usable answer: {error}");
+            Next::End(last_words(session, &Refusal::bad_answer(detail)))
+        }
+        Err(Failed::Midway) => Next::End(End::Broken),
+    }
+}
+
+/// Words for a client whose request was allowed, and recorded, and then came to nothing.
+fn last_words(session: &Session<'_>, refusal: &Refusal) -> End {
+    End::Farewell(RequestRecord::begin(session).words(refusal))
+}
+
+/// A new connection for a request whose first one was closed.
+async fn again(session: &Session<'_>) -> Result<Line, Refusal> {
+    let permit: Permit = line::permit(session)?;
+    Ok(line::line(session, permit, None, false).await?.0)
+}
+
+/// Sends the bytes, then what is streamed, while the answer already comes in.
+async fn attempt<C: Stream>(
+    client: &mut Client<C>,
+    line: &mut Line,
+    bytes: &[u8],
+    (asked, streamed): (&Asked<'_>, Body),
+) -> Result<Answered, Failed> {
+    let Client { inbox, write } = client;
+    let sent = async {
+        line.write.write_all(bytes).await?;
+        line.write.flush().await
+    };
+    sent.await.map_err(Failed::Unanswered)?;
+    let mut down = std::pin::pin!(response::relay(asked, &mut line.inbox, write));
+    if streamed == Body::None {
+        return tokio::select! {
+            biased;
+            answered = &mut down => answered,
+            () = broke_off(inbox, asked.version, asked.stays) => Err(Failed::Midway),
+        };
+    }
+    let outgoing = if streamed == Body::Chunked { Outgoing::Chunked } else { Outgoing::Plain };
+    let up = body::relay(inbox, Incoming::of_request(streamed), &mut line.write, outgoing);
+    let mut up = std::pin::pin!(up);
+    let sent = tokio::select! {
+        biased;
+        // SECURITY: E11; the rest of the body is not read, so neither connection goes on.
+        early = &mut down => {
+            return early.map(|answered| Answered {
+                server_stays: false,
+                client_stays: false,
+                ..answered
+            });
+        }
+        sent = &mut up => sent,
+    };
+    match sent {
+        Ok(()) => down.await,
+        Err(Broken::Source(_)) => Err(Failed::Midway),
+        // The server does not want the rest; it may have said why.
+        Err(Broken::Sink) => down.await.map(|answered| Answered {
+            server_stays: false,
+            client_stays: false,
+            ..answered
+        }),
+    }
+}
+
+/// Waits for a client to break off while its answer is awaited. Whoever wants no other request may
+/// have ended its side and still read.
+async fn broke_off<R: AsyncRead + Unpin>(inbox: &mut Inbox<R>, version: Version, stays: bool) {
+    // What comes early is the next request: it waits, and so does its end.
+    while inbox.bytes().len() < limits::HEAD_READ {
+        match inbox.more().await {
+            Ok(1..) => {}
+            Ok(0) if version == Version::Http10 || !stays => break,
+            Ok(0) | Err(_) => return,
+        }
+    }
+    std::future::pending().await
+}
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";

@@ -1,0 +1,65 @@
+//! What was read of a stream and not taken yet.
+
+use std::io;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::limits;
+
+/// One side's bytes, in order.
+pub(crate) struct Inbox<R> {
+    from: R,
+    bytes: BytesMut,
+}
+
+impl<R: AsyncRead + Unpin> Inbox<R> {
+    /// Of a stream of which `held` was read already.
+    pub(crate) fn new(from: R, held: &[u8]) -> Self {
+        Self { from, bytes: BytesMut::from(held) }
+    }
+
+    /// What is there.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Forgets the first bytes.
+    pub(crate) fn take(&mut self, count: usize) {
+        self.bytes.advance(count.min(self.bytes.len()));
+        if self.bytes.is_empty() && self.bytes.capacity() > limits::HEAD_READ {
+            // Idle connections hold no buffers that one large message needed.
+            self.bytes = BytesMut::new();
+        }
+    }
+
+    /// Waits for more; 0 at the end. Nothing is lost when it is dropped.
+    pub(crate) async fn more(&mut self) -> io::Result<usize> {
+        self.read(limits::HEAD_READ).await
+    }
+
+    /// The same, for what comes in bulk.
+    pub(crate) async fn much_more(&mut self) -> io::Result<usize> {
+        self.read(limits::RELAY_BUFFER).await
+    }
+
+    async fn read(&mut self, room: usize) -> io::Result<usize> {
+        self.bytes.reserve(room);
+        self.from.read_buf(&mut self.bytes).await
+    }
+
+    /// The stream itself. What was read of it and not taken is lost.
+    pub(crate) fn into_inner(self) -> R {
+        self.from
+    }
+
+    /// The stream, and what was read of it.
+    pub(crate) fn into_parts(self) -> (R, BytesMut) {
+        (self.from, self.bytes)
+    }
+
+    /// The stream, for looking at it.
+    pub(crate) const fn stream(&mut self) -> &mut R {
+        &mut self.from
+    }
+}

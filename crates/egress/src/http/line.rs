@@ -1,0 +1,147 @@
+//! Connections to upstreams. One outlives a request: it is kept for the next one to the same
+//! server, by whoever may send that.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Instant;
+
+use openshell_types::Authority;
+use tokio::io::{AsyncRead, ReadBuf, ReadHalf, WriteHalf, split};
+
+use super::Session;
+use super::inbox::Inbox;
+use crate::authorize::{Permit, authorize};
+use crate::exchange::{self, Dialled};
+use crate::limits;
+use crate::refusal::Refusal;
+use crate::stream::Upward;
+use crate::vet::{recheck, vet};
+
+/// A connection to an upstream that speaks HTTP/1.
+pub(crate) struct Line {
+    pub(crate) inbox: Inbox<ReadHalf<Upward>>,
+    pub(crate) write: WriteHalf<Upward>,
+    pub(crate) address: SocketAddr,
+    /// Whether it has carried a request before.
+    pub(crate) is_used: bool,
+    /// Whether the server authenticated the connection rather than a request, so that it is its
+    /// client's alone.
+    pub(crate) is_private: bool,
+    idle_since: Instant,
+}
+
+impl Line {
+    fn new(stream: Upward, address: SocketAddr) -> Self {
+        let (read, write) = split(stream);
+        Self {
+            inbox: Inbox::new(read, &[]),
+            write,
+            address,
+            is_used: false,
+            is_private: false,
+            idle_since: Instant::now(),
+        }
+    }
+
+    /// Notes that it waits for its next request.
+    pub(crate) fn rest(&mut self) {
+        self.is_used = true;
+        self.idle_since = Instant::now();
+    }
+
+    /// Whether it can be expected to carry another request. One that must not be sent twice goes
+    /// over a line that rested only shortly: the server may be closing it right now.
+    async fn is_fit(&mut self, may_repeat: bool) -> bool {
+        let longest = if may_repeat { limits::LINE_IDLE } else { limits::LINE_IDLE_ONCE };
+        self.idle_since.elapsed() < longest
+            && self.inbox.bytes().is_empty()
+            && is_quiet(self.inbox.stream()).await
+    }
+}
+
+/// Whether nothing can be read: neither data, which nobody asked for, nor the end.
+async fn is_quiet(stream: &mut ReadHalf<Upward>) -> bool {
+    poll_fn(|context| {
+        let mut byte = [0];
+        let mut buffer = ReadBuf::new(&mut byte);
+        Poll::Ready(Pin::new(&mut *stream).poll_read(context, &mut buffer).is_pending())
+    })
+    .await
+}
+
+/// Lines that wait, by where they lead.
+#[derive(Default)]
+pub(crate) struct Lines(Mutex<HashMap<Key, Vec<Line>>>);
+
+/// The server, and whether TLS carries the connection.
+type Key = (Authority, bool);
+
+impl Lines {
+    /// Keeps a line for the next request, unless there are many.
+    pub(crate) fn put(&self, session: &Session<'_>, line: Line) {
+        if line.is_private {
+            return;
+        }
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.retain(|_, waiting| {
+            waiting.retain(|line| line.idle_since.elapsed() < limits::LINE_IDLE);
+            !waiting.is_empty()
+        });
+        let total: usize = lines.values().map(Vec::len).sum();
+        let waiting = lines.entry((session.to.clone(), session.is_secure)).or_default();
+        if total < limits::LINES && waiting.len() < limits::LINES_EACH {
+            waiting.push(line);
+        }
+    }
+
+    fn take(&self, session: &Session<'_>) -> Option<Line> {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.get_mut(&(session.to.clone(), session.is_secure))?.pop()
+    }
+}
+
+/// A connection for one request: the client's own, one that waits, or a new one. Its address is
+/// checked under the permit in every case.
+pub(crate) async fn line(
+    session: &Session<'_>,
+    permit: Permit,
+    own: Option<Line>,
+    may_repeat: bool,
+) -> Result<(Line, Permit), Refusal> {
+    let host = &*session.context.seams.host;
+    let mut next = own.or_else(|| session.context.lines.take(session));
+    while let Some(mut line) = next {
+        if line.is_fit(may_repeat).await && recheck(&permit, line.address.ip(), host).is_ok() {
+            return Ok((line, permit));
+        }
+        next = session.context.lines.take(session);
+    }
+    let upstream = vet(permit, &session.context.resolve, host).await?;
+    let Dialled { stream, address } = exchange::dial(&upstream).await?;
+    let mut permit = upstream.into_permit();
+    permit.refresh(&mut session.context.policy.clone(), address.ip())?;
+    Ok((Line::new(Upward::Plain(stream), address), permit))
+}
+
+/// A permit for the session's connection under the policy that is in force.
+pub(crate) fn permit(session: &Session<'_>) -> Result<Permit, Refusal> {
+    let policy = Arc::clone(&session.context.policy.borrow());
+    authorize(policy, session.to.clone(), Arc::clone(&session.who.caller))
+}
+
+/// Whether an error on a line that was used before may mean that the server had closed it.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::NotConnected
+    )
+}

@@ -1,0 +1,127 @@
+//! Reading a server's answer and passing it on.
+
+use std::io;
+
+use openshell_codec::http1::{ResponseBody, ResponseHead, Version};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+
+use super::body::{self, Broken, Incoming, Outgoing};
+use super::inbox::Inbox;
+use crate::limits;
+
+/// How passing an answer on went wrong.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// The server broke off, or said what is no answer, before the client got a byte of one.
+    Unanswered(io::Error),
+    /// One side broke off in the middle.
+    Midway,
+}
+
+/// What came of an answer.
+pub(crate) struct Answered {
+    /// The server goes on after it.
+    pub(crate) server_stays: bool,
+    /// The client was told that its connection goes on.
+    pub(crate) client_stays: bool,
+    /// The server authenticated the connection.
+    pub(crate) is_private: bool,
+}
+
+/// What was asked, as far as the answer depends on it.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) version: Version,
+    /// Whether the client's connection goes on after it.
+    pub(crate) stays: bool,
+}
+
+/// Passes one answer on, interim ones before it.
+pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    asked: &Asked<'_>,
+    from: &mut Inbox<R>,
+    to: &mut W,
+) -> Result<Answered, Failed> {
+    let mut interim = 0;
+    let head = loop {
+        let head = read_head(from, asked.method).await.map_err(Failed::Unanswered)?;
+        if !head.is_interim() {
+            break head;
+        }
+        // SECURITY: E8; these could go on for ever.
+        interim += 1;
+        if interim > limits::INTERIM_RESPONSES {
+            return Err(Failed::Unanswered(invalid("it sends interim responses without end")));
+        }
+        if asked.version == Version::Http11 {
+            let bytes = head.to_client(asked.version, false);
+            send(to, &bytes).await.map_err(|_| Failed::Midway)?;
+        }
+    };
+    if head.status == 101 {
+        // SECURITY: E8, F7; nobody asked for another protocol.
+        return Err(Failed::Unanswered(invalid("it switches protocols unasked")));
+    }
+    let ends_by_close = head.body == ResponseBody::UntilClose || head.body == ResponseBody::Chunked;
+    let client_stays = asked.stays && !(ends_by_close && asked.version == Version::Http10);
+    let outgoing = match (head.body, asked.version) {
+        (ResponseBody::Chunked | ResponseBody::UntilClose, Version::Http11) => Outgoing::Chunked,
+        _ => Outgoing::Plain,
+    };
+    let bytes = head.to_client(asked.version, !client_stays);
+    to.write_all(&bytes).await.map_err(|_| Failed::Midway)?;
+    let incoming = Incoming::of_response(head.body);
+    body::relay(from, incoming, to, outgoing).await.map_err(|broken| {
+        if let Broken::Source(error) = broken {
+            tracing::debug!(%error, "A server broke off in its answer");
+        }
+        Failed::Midway
+    })?;
+    to.flush().await.map_err(|_| Failed::Midway)?;
+    Ok(Answered {
+        server_stays: head.keeps_alive,
+        client_stays,
+        is_private: authenticates_connection(&head),
+    })
+}
+
+async fn send<W: AsyncWrite + Unpin>(to: &mut W, bytes: &[u8]) -> io::Result<()> {
+    to.write_all(bytes).await?;
+    to.flush().await
+}
+
+async fn read_head<R: AsyncRead + Unpin>(
+    from: &mut Inbox<R>,
+    method: &str,
+) -> io::Result<ResponseHead> {
+    loop {
+        if !from.bytes().is_empty() {
+            let found = ResponseHead::parse(from.bytes(), method);
+            if let Some((head, length)) = found.map_err(|error| invalid(&error.to_string()))? {
+                from.take(length);
+                return Ok(head);
+            }
+        }
+        if from.more().await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+fn invalid(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+/// NTLM and Negotiate authenticate a connection: whoever sends the next request over it would be
+/// taken for the same client.
+fn authenticates_connection(head: &ResponseHead) -> bool {
+    let schemes: [&[u8]; 2] = [b"ntlm", b"negotiate"];
+    ["www-authenticate", "proxy-authenticate"].iter().flat_map(|name| head.values(name)).any(
+        |value| {
+            schemes.iter().any(|scheme| {
+                value.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+            })
+        },
+    )
+}

@@ -1,5 +1,5 @@
 //! Sans-I/O, strict readers of hostile bytes: HTTP/1 heads and bodies, request targets,
-//! DNS questions, ClientHello.
+//! DNS questions, ClientHello, WebSocket frames.
 //!
 //! Nothing here reads a socket or keeps a clock: bytes in, values or an error that names what was
 //! wrong out. Where two readers could disagree about a message, it is refused.
@@ -8,3 +8,4 @@ pub mod client_hello;
 pub mod dns;
 pub mod http1;
 pub mod target;
+pub mod websocket;

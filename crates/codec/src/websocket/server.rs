@@ -1,0 +1,79 @@
+//! Checking what a server sends.
+
+use super::Violation;
+use super::extension::Deflate;
+use super::frame::{Header, Opcode, Order, Sender};
+
+/// Checks the frames of a server, which pass on unchanged. Keeps no octet of them.
+#[derive(Clone, Debug)]
+pub struct ServerReader {
+    order: Order,
+    /// Octets of the current frame's payload that have not passed.
+    left: u64,
+    /// Whether the current frame is a close frame, or the last one was.
+    closing: bool,
+}
+
+/// What may pass on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// So many octets at the beginning of those that were shown. The others, when the stream goes
+    /// on, must be shown again together with what follows them.
+    pub bytes: usize,
+    /// Whether a close frame ends with them: whatever follows must not pass.
+    pub closed: bool,
+}
+
+impl ServerReader {
+    /// The most octets that [`Self::pass`] leaves in front of a violation or for want of more.
+    pub const LONGEST_HEADER: usize = 10;
+
+    /// At the beginning of a stream, right behind the handshake.
+    pub const fn new(deflate: Option<Deflate>) -> Self {
+        Self { order: Order::new(deflate.is_some()), left: 0, closing: false }
+    }
+
+    /// Looks at the next octets of the stream: how many of them may pass. A header passes as a
+    /// whole, so a violation, which is told once nothing stands before it, never comes inside a
+    /// frame that has passed in part.
+    pub fn pass(&mut self, bytes: &[u8]) -> Result<Passed, Violation> {
+        let mut at = 0;
+        loop {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let payload = usize::try_from(self.left).unwrap_or(usize::MAX).min(rest.len());
+            at += payload;
+            self.left = self.left.saturating_sub(u64::try_from(payload).unwrap_or(u64::MAX));
+            if self.left > 0 || self.closing {
+                return Ok(Passed { bytes: at, closed: self.is_closed() });
+            }
+            let rest = bytes.get(at..).unwrap_or_default();
+            match self.begin_frame(rest) {
+                Ok(Some(length)) => at += length,
+                Err(violation) if at == 0 => return Err(violation),
+                Ok(None) | Err(_) => return Ok(Passed { bytes: at, closed: false }),
+            }
+        }
+    }
+
+    /// Whether a close frame has passed.
+    pub const fn is_closed(&self) -> bool {
+        self.closing && self.left == 0
+    }
+
+    /// Whether all frames that have passed did so as a whole: only here may another be put between
+    /// them.
+    pub const fn is_between_frames(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Reads a header, when it is there; its length.
+    fn begin_frame(&mut self, bytes: &[u8]) -> Result<Option<usize>, Violation> {
+        let Some((header, length)) = Header::parse(bytes, Sender::Server)? else {
+            return Ok(None);
+        };
+        self.order.admit(&header)?;
+        self.left = header.length;
+        self.closing = header.opcode == Opcode::Close;
+        Ok(Some(length))
+    }
+}

@@ -25,7 +25,7 @@ pub struct Passed {
 }
 
 impl ServerReader {
-    /// The most octets that [`Self::pass`] leaves in front of a violation or for want of more.
+    /// The longest header, in octets: of legal frames, [`Self::pass`] leaves fewer at the end.
     pub const LONGEST_HEADER: usize = 10;
 
     /// At the beginning of a stream, right behind the handshake.

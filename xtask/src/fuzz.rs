@@ -19,9 +19,10 @@ pub struct Options {
 }
 
 /// The targets, and the folders whose files each begins with.
-const TARGETS: [(&str, &[&str]); 2] = [
+const TARGETS: [(&str, &[&str]); 3] = [
     ("policy_document", &["crates/policy/tests/cases", "crates/policy/tests/diagnostics"]),
     ("policy_decide_vs_oracle", &["crates/policy/tests/cases"]),
+    ("websocket", &[]),
 ];
 /// Longest input, in bytes.
 const LONGEST: u32 = 8192;

@@ -27,7 +27,7 @@ pub(super) fn pairs(raw: &str, doubtful: Doubtful) -> Result<Vec<Pair>, TargetEr
 
 /// A key as the most careless servers compare it: without regard to case and to spaces before it,
 /// and with `_` for `.` and for spaces.
-pub(super) fn folded(key: &str) -> String {
+pub(crate) fn folded(key: &str) -> String {
     let key = key.trim_start_matches(' ');
     key.chars().map(|c| if matches!(c, '.' | ' ') { '_' } else { c.to_ascii_lowercase() }).collect()
 }

@@ -8,9 +8,7 @@
 #[cfg(test)]
 mod tests;
 
-use struson::reader::{
-    JsonReader as _, JsonStreamReader, ReaderError, ReaderSettings, ValueType,
-};
+use struson::reader::{JsonReader as _, JsonStreamReader, ReaderError, ReaderSettings, ValueType};
 use thiserror::Error;
 
 /// Deepest nesting of arrays and objects.
@@ -86,10 +84,8 @@ impl Json {
             max_nesting_depth: Some(DEPTH),
             restrict_number_values: false,
         };
-        let mut reader = Reader {
-            inner: JsonStreamReader::new_custom(bytes, settings),
-            values: VALUES,
-        };
+        let mut reader =
+            Reader { inner: JsonStreamReader::new_custom(bytes, settings), values: VALUES };
         let value = reader.value()?;
         reader.inner.consume_trailing_whitespace()?;
         Ok(value)

@@ -49,7 +49,7 @@ mod tests;
 pub use error::TargetError;
 pub use form::{Doubtful, Options, Origin, Scheme, Target};
 pub use method::{Method, MethodError};
-pub(crate) use query::folded;
 pub use overriding::{
     METHOD_HEADERS, METHOD_KEY, OverrideError, TARGET_HEADERS, methods_to_judge, names_target,
 };
+pub(crate) use query::folded;

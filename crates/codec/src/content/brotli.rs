@@ -1,8 +1,6 @@
 //! Brotli (RFC 7932).
 
-use brotli_decompressor::{
-    BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc,
-};
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 
 use super::ContentError;
 use super::decode::{Room, STEP};

@@ -1,8 +1,6 @@
 //! Zstandard (RFC 8878, RFC 9659).
 
-use ruzstd::decoding::errors::{
-    BlockHeaderReadError, FrameDecoderError, ReadFrameHeaderError,
-};
+use ruzstd::decoding::errors::{BlockHeaderReadError, FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::ContentError;

@@ -51,7 +51,8 @@ pub(super) fn operation(text: &str, wanted: Option<&str>) -> Result<Operation, G
     let name = chosen(&operations, wanted)?;
     let operation = operations.remove(&name).ok_or(GraphqlError::Operation)?;
     let selections = operation.selection_set().ok_or(GraphqlError::Syntax)?;
-    let mut roots = Roots { fragments: &fragments, names: BTreeSet::new(), followed: BTreeMap::new() };
+    let mut roots =
+        Roots { fragments: &fragments, names: BTreeSet::new(), followed: BTreeMap::new() };
     roots.add(&selections, DEPTH)?;
     let fields = roots.names.into_iter().collect();
     Ok(Operation::Document { operation_type: operation_type(&operation)?, name, fields })

@@ -102,7 +102,10 @@ impl Parameters {
     pub(super) fn operation(self) -> Result<Operation, GraphqlError> {
         let hashes = || self.hash.iter().chain(&self.ids);
         for hash in hashes() {
-            if hash.is_empty() || hash.len() > HASH_BYTES || !hash.bytes().all(|byte| byte.is_ascii_graphic()) {
+            if hash.is_empty()
+                || hash.len() > HASH_BYTES
+                || !hash.bytes().all(|byte| byte.is_ascii_graphic())
+            {
                 return Err(GraphqlError::Hash);
             }
         }

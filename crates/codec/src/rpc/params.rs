@@ -4,10 +4,7 @@ use super::{PATH_BYTES, RpcError};
 use crate::json::{Json, Object};
 
 /// Paths and texts of the scalars in `params`; `room` is how many bytes of paths may still come.
-pub(super) fn scalars(
-    params: &Json,
-    room: &mut usize,
-) -> Result<Vec<(String, String)>, RpcError> {
+pub(super) fn scalars(params: &Json, room: &mut usize) -> Result<Vec<(String, String)>, RpcError> {
     let mut walk = Walk { path: String::new(), pairs: Vec::new(), room };
     walk.value(params, true)?;
     Ok(walk.pairs)

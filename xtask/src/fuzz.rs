@@ -23,6 +23,11 @@ const TARGETS: [(&str, &[&str]); 3] = [
     ("policy_document", &["crates/policy/tests/cases", "crates/policy/tests/diagnostics"]),
     ("policy_decide_vs_oracle", &["crates/policy/tests/cases"]),
     ("websocket", &[]),
+const TARGETS: [(&str, &[&str]); 5] = [
+    // These begin with nothing: their grammars are small.
+    ("json_rpc", &[]),
+    ("graphql", &[]),
+    ("content", &[]),
 ];
 /// Longest input, in bytes.
 const LONGEST: u32 = 8192;

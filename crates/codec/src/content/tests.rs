@@ -147,7 +147,7 @@ fn h03_odd_frames_are_refused() {
 
 #[test]
 fn n06_bombs_are_refused() {
-    let zeros = vec![0; 10 * 1024 * 1024];
+    let zeros = vec![0; 512 * 1024];
     let bombs = [
         ("gzip", gzip(&zeros)),
         ("deflate", zlib(&zeros)),
@@ -260,7 +260,7 @@ fn h03_a_content_type_has_one_reading() {
 
 proptest! {
     #[test]
-    fn what_was_encoded_comes_back(body in prop::collection::vec(any::<u8>(), 0..4096)) {
+    fn what_was_encoded_comes_back(body in prop::collection::vec(any::<u8>(), 0..512)) {
         for (coding, encoded) in [("gzip", gzip(&body)), ("deflate", zlib(&body)), ("zstd", zstd(&body))] {
             let decoded = decode(&[coding], &encoded, body.len());
             prop_assert_eq!(decoded.as_ref(), Ok(&body), "{}", coding);

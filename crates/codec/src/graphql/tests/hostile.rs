@@ -122,6 +122,24 @@ fn h01_malformed_hashes_are_refused() {
 }
 
 #[test]
+fn h01_comments_and_strings_end_where_they_should() {
+    for (text, fields) in [
+        ("{ a # } {\r b\r\n#}\n}", &["a", "b"][..]),
+        ("{ a(x: \"#\") b(x: \"\\\"\") }", &["a", "b"]),
+        (r#"{ a(x: """ \""" b """) c(x: """""") d }"#, &["a", "c", "d"]),
+        (r#"{ a(x: """ \\""" b "" " \n""") c(x: "") d }"#, &["a", "c", "d"]),
+        ("{ a(x: \"\"\"\n\"\"\") b }", &["a", "b"]),
+    ] {
+        assert_eq!(document(text), Ok(query(fields)), "{text}");
+    }
+    refused(&[
+        (r#"{ a(x: """b"""") }"#, GraphqlError::Syntax),
+        (r#"{ a(x: """b\""") }"#, GraphqlError::Syntax),
+        ("{ a # }", GraphqlError::Syntax),
+    ]);
+}
+
+#[test]
 fn h01_what_is_no_executable_document_is_refused() {
     refused(&[
         ("", GraphqlError::Syntax),
@@ -138,6 +156,8 @@ fn h01_what_is_no_executable_document_is_refused() {
         ("{a} fragment on on Q {a}", GraphqlError::Syntax),
         ("{a} fragment F {a}", GraphqlError::Syntax),
         ("{a(x: \"\n\")}", GraphqlError::Syntax),
+        ("{a(x: \"\r) {b} #\")}", GraphqlError::Syntax),
+        ("{a(x: \"b\n\")}", GraphqlError::Syntax),
         ("{a(x: \"\\q\")}", GraphqlError::Syntax),
         ("{ä}", GraphqlError::Syntax),
         ("{a\u{0}}", GraphqlError::Syntax),

@@ -136,6 +136,7 @@ fn h03_odd_frames_are_refused() {
     // A window of 16 MiB, an empty last block.
     assert_eq!(decode(&["zstd"], &hex("28b52ffd0070010000"), LIMIT), Err(ContentError::Malformed));
     assert_eq!(decode(&["zstd"], &hex("28b52ffd0068010000"), LIMIT).as_deref(), Ok(&b""[..]));
+    assert_eq!(decode(&["zstd"], &hex("28b52ffd0868010000"), LIMIT), Err(ContentError::Malformed));
     // A frame that asks for dictionary 1, and a zlib stream that asks for one.
     assert_eq!(
         decode(&["zstd"], &hex("28b52ffd016801010000"), LIMIT),

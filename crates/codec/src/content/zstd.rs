@@ -8,6 +8,10 @@ use super::decode::Room;
 
 /// One frame without a dictionary. Skippable frames are refused: not every decoder skips them.
 pub(super) fn decode(body: &[u8], room: Room) -> Result<Vec<u8>, ContentError> {
+    // RFC 8878, section 3.1.1.1.1.4: the library does not look at the reserved bit.
+    if body.get(4).is_some_and(|descriptor| descriptor & 0b1000 != 0) {
+        return Err(ContentError::Malformed);
+    }
     let mut input = body;
     let mut decoder = FrameDecoder::new();
     decoder.set_max_window_size(WINDOW);
@@ -50,5 +54,6 @@ fn failed(error: FrameDecoderError) -> ContentError {
     }
 }
 
-/// The largest window that RFC 9659 lets a sender use, in bytes.
+/// The largest window that RFC 9659 lets a sender use, in bytes; it is taken before anything is
+/// decoded. A frame that is one segment needs a window of its whole content.
 const WINDOW: u64 = 8 * 1024 * 1024;

@@ -46,7 +46,7 @@ pub enum GraphqlError {
     /// Neither a document nor a hash or id.
     #[error("the GraphQL request has no document")]
     NoDocument,
-    /// A hash or id that is empty, longer than 256 bytes, or has characters that are not visible ASCII.
+    /// A hash or id that is empty, longer than 256 bytes, or not all visible ASCII.
     #[error("the hash or id of the document is malformed")]
     Hash,
     /// A hash or id that is not that of the document, or that differs from another.

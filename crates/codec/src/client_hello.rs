@@ -47,6 +47,9 @@ pub struct ClientHello {
     pub sni: Option<HostName>,
     /// Whether another name may be hidden in it (Encrypted Client Hello).
     pub ech: bool,
+    /// The protocols that the client offers to speak, in its order (RFC 7301, section 3.1); empty
+    /// when it offers none. At most [`Reader::MOST_PROTOCOLS`], of 1 to 255 octets each.
+    pub alpn: Vec<Vec<u8>>,
 }
 
 /// Why a hello was refused.
@@ -64,6 +67,9 @@ pub enum HelloError {
     /// The server name is not one DNS name.
     #[error("the TLS server name is malformed")]
     ServerName,
+    /// The list of protocols is empty, too long, or not well-formed.
+    #[error("the TLS list of protocols (ALPN) is malformed")]
+    Protocols,
 }
 
 impl Reader {
@@ -71,6 +77,8 @@ impl Reader {
     pub const LONGEST: usize = 64 * 1024;
     /// The most octets of records that a hello may be spread over.
     pub const LONGEST_READ: usize = 2 * Self::LONGEST;
+    /// The most protocols that a hello may offer; clients offer two or three.
+    pub const MOST_PROTOCOLS: usize = 32;
 
     /// At the beginning of a stream.
     pub fn new() -> Self {

@@ -2,7 +2,7 @@
 
 use openshell_types::HostName;
 
-use super::{ClientHello, HelloError};
+use super::{ClientHello, HelloError, Reader};
 
 /// Reads the body of a client's hello, all of it.
 pub(super) fn client_hello(body: &[u8]) -> Result<ClientHello, HelloError> {
@@ -18,7 +18,7 @@ pub(super) fn client_hello(body: &[u8]) -> Result<ClientHello, HelloError> {
     {
         return Err(HelloError::Message);
     }
-    let mut hello = ClientHello { sni: None, ech: false };
+    let mut hello = ClientHello { sni: None, ech: false, alpn: Vec::new() };
     if body.is_empty() {
         return Ok(hello);
     }
@@ -38,6 +38,7 @@ pub(super) fn client_hello(body: &[u8]) -> Result<ClientHello, HelloError> {
         match kind {
             SERVER_NAME => hello.sni = Some(server_name(content)?),
             ENCRYPTED_CLIENT_HELLO | ENCRYPTED_SERVER_NAME => hello.ech = true,
+            PROTOCOLS => hello.alpn = protocols(content).ok_or(HelloError::Protocols)?,
             _ => {}
         }
     }
@@ -56,6 +57,20 @@ fn server_name(mut extension: Cursor<'_>) -> Result<HostName, HelloError> {
         .ok()
         .and_then(|text| HostName::parse(text).ok())
         .ok_or(HelloError::ServerName)
+}
+
+/// The names in a protocol extension: at least one, none of them empty.
+fn protocols(mut extension: Cursor<'_>) -> Option<Vec<Vec<u8>>> {
+    let mut list = extension.block16().ok()?;
+    let mut protocols = Vec::new();
+    while !list.is_empty() {
+        let name = list.block8().ok()?;
+        if name.is_empty() || protocols.len() >= Reader::MOST_PROTOCOLS {
+            return None;
+        }
+        protocols.push(name.0.to_vec());
+    }
+    (extension.is_empty() && !protocols.is_empty()).then_some(protocols)
 }
 
 /// Bytes that are read from the front.
@@ -93,6 +108,7 @@ impl<'a> Cursor<'a> {
 }
 
 const SERVER_NAME: u16 = 0;
+const PROTOCOLS: u16 = 16;
 const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 const ENCRYPTED_SERVER_NAME: u16 = 0xffce;
 

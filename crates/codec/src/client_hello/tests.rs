@@ -47,14 +47,49 @@ fn read_message(extensions: &[Vec<u8>]) -> Progress {
 }
 
 fn hello(name: Option<&str>, ech: bool) -> Progress {
-    Progress::Hello(ClientHello { sni: name.map(|name| HostName::parse(name).unwrap()), ech })
+    let sni = name.map(|name| HostName::parse(name).unwrap());
+    Progress::Hello(ClientHello { sni, ech, alpn: vec![] })
+}
+
+/// A protocol extension with these names.
+fn alpn(names: &[&[u8]]) -> Vec<u8> {
+    let list: Vec<u8> = names.iter().flat_map(|name| block8(name)).collect();
+    extension(16, &block16(&list))
 }
 
 #[test]
 fn reads_the_server_name() {
     assert_eq!(read_message(&[sni(b"API.example.com")]), hello(Some("api.example.com"), false));
-    assert_eq!(read_message(&[extension(16, b"\0\x03\x02h2")]), hello(None, false));
     assert_eq!(read_message(&[]), hello(None, false));
+}
+
+#[test]
+fn d06_reads_the_offered_protocols_in_their_order() {
+    let offered = |extension: Vec<u8>| match read_message(&[extension]) {
+        Progress::Hello(hello) => Ok(hello.alpn),
+        other => Err(other),
+    };
+    let names = [&b"h2"[..], b"http/1.1", &[0x0a, 0x0a], &[b'x'; 255]];
+    assert_eq!(offered(alpn(&names)), Ok(names.map(<[u8]>::to_vec).to_vec()));
+    let too_many = [&b"x"[..]; Reader::MOST_PROTOCOLS + 1];
+    let most = &too_many[1..];
+    assert_eq!(offered(alpn(most)).map(|names| names.len()), Ok(most.len()));
+    let malformed = Err(Progress::Malformed(HelloError::Protocols));
+    for content in [
+        &b""[..],
+        b"\0",
+        b"\0\0",
+        b"\0\x01\0",
+        b"\0\x03\x03h2",
+        b"\0\x03\x02h2\0",
+        b"\0\x04\x02h2",
+        b"\0\x04\x02h2\0",
+    ] {
+        assert_eq!(offered(extension(16, content)), malformed, "{content:?}");
+    }
+    assert_eq!(offered(alpn(&too_many)), malformed);
+    let twice = read_message(&[alpn(&[b"h2"]), alpn(&[b"http/1.1"])]);
+    assert_eq!(twice, Progress::Malformed(HelloError::Message));
 }
 
 #[test]

@@ -30,6 +30,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod tunnel;
+pub mod tls;
 mod vet;
 
 pub use accept::Egress;

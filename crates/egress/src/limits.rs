@@ -109,3 +109,25 @@ pub const LINES: usize = 256;
 
 /// The same, to one server.
 pub const LINES_EACH: usize = 32;
+/// How long a client may take from its TLS hello to the end of the handshake; then it is dropped.
+pub const ACCEPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an upstream may take for its side of a TLS handshake; then it counts as unreachable.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Names with a leaf certificate at the ready, some 4 KiB each. The one that was not used for the
+/// longest time makes room (D10), and is signed anew when it is asked for again.
+pub const LEAVES: usize = 1024;
+/// For how long a leaf certificate is valid; it is made anew once half of that is over.
+pub const LEAF_VALIDITY: Duration = Duration::from_secs(7 * 24 * 3600);
+/// For how long an authority is valid: longer than any start of a sandbox lasts.
+pub const AUTHORITY_VALIDITY: Duration = Duration::from_secs(5 * 365 * 24 * 3600);
+/// How far before now certificates begin, for clients whose clock is behind.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3600);
+/// Sessions with upstreams that may be resumed, up to eight of each name; older ones make room.
+pub const SESSIONS: usize = 1024;
+/// Upstreams whose choice of a protocol is remembered; the one that was not asked for the longest
+/// time makes room.
+pub const REMEMBERED: usize = 1024;
+/// How long such a choice is remembered; then the upstream is asked before its client is answered.
+pub const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
+/// The largest file of further authorities that is read, in bytes; a longer one is refused.
+pub const CA_FILE: usize = 4 * 1024 * 1024;

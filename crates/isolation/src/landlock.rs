@@ -10,7 +10,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 
 use crate::error::{BuildError, Step};
 use crate::report::LandlockReport;
-use crate::spec::{Access, HOME, JailSpec};
+use crate::spec::{Access, HOME, JailSpec, Origin};
 use crate::sys;
 
 /// The newest ABI whose rights were looked at one by one for the rules below.
@@ -71,7 +71,9 @@ fn rules(spec: &JailSpec) -> Vec<(PathBuf, Rights)> {
         ("/tmp", Rights::Write),
         (HOME, Rights::Write),
     ];
-    let binds = spec.binds.iter().map(|bind| {
+    // Lists of authorities lie beneath a folder that has a rule, and are not to be run.
+    let binds = spec.binds.iter().filter(|bind| bind.origin != Origin::Trust);
+    let binds = binds.map(|bind| {
         let rights = match bind.access {
             Access::ReadOnly => Rights::Execute,
             Access::ReadWrite => Rights::Write,

@@ -31,6 +31,6 @@ pub use error::BuildError;
 pub use jail::{Building, Jail, Trial, begin, build};
 pub use privileges::drop_privileges;
 pub use report::{LandlockReport, ProbeResult, Report, SeccompReport};
-pub use spec::{Access, Bind, JailSpec, LandlockMode, Origin};
+pub use spec::{Access, Bind, JailSpec, LandlockMode, Origin, TRUST};
 pub use sys::end_descriptors_at_exec;
 pub use view::{View, default_binds};

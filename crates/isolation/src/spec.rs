@@ -80,6 +80,9 @@ pub enum Origin {
     Tool,
     /// The sandbox's private folder.
     Home,
+    /// Our own list of the authorities to trust: the folder [`TRUST`], and files that lie over the
+    /// host's lists where the jail has those.
+    Trust,
 }
 
 /// What happens where Landlock cannot be enforced.
@@ -90,6 +93,9 @@ pub enum LandlockMode {
     #[default]
     Required,
 }
+
+/// The folder in the jail that says whom to trust.
+pub const TRUST: &str = "/etc/openshell-tls";
 
 /// Where the private folder stands in the jail.
 pub(crate) const HOME: &str = "/sandbox";

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use openshell_isolation::TRUST;
 use openshell_types::SandboxSpec;
+
+use crate::trust;
 
 /// Folders in which a command is looked for.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -33,9 +36,13 @@ pub(crate) fn compose(spec: &SandboxSpec, proxy: &str, timezone: &str) -> BTreeM
         ("all_proxy", proxy),
         ("NO_PROXY", NO_PROXY),
         ("no_proxy", NO_PROXY),
+        ("grpc_proxy", proxy),
+        ("NODE_USE_ENV_PROXY", "1"),
     ];
     let mut variables: BTreeMap<String, String> =
         composed.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let trusted = trust::variables(TRUST);
+    variables.extend(trusted.into_iter().map(|(name, value)| (name.to_owned(), value)));
     variables.extend(given(&spec.environment));
     variables
 }
@@ -98,6 +105,8 @@ mod tests {
         assert_eq!(get("OPENSHELL_SANDBOX"), Some("1"));
         assert_eq!(get("BAD=NAME"), None);
         assert_eq!(get("NUL"), None);
-        assert_eq!(variables.len(), 19);
+        assert_eq!(get("SSL_CERT_FILE"), Some("/etc/openshell-tls/ca-bundle.pem"));
+        assert_eq!(get("NODE_EXTRA_CA_CERTS"), Some("/etc/openshell-tls/openshell-ca.pem"));
+        assert_eq!(variables.len(), 21 + trust::variables(TRUST).len());
     }
 }

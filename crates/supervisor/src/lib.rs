@@ -32,6 +32,7 @@ mod sandbox;
 mod session;
 mod status;
 mod stdio;
+mod trust;
 mod view;
 
 pub use boot::{BootError, run};

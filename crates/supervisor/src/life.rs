@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use openshell_audit::{Config, Event, Lifecycle};
 use openshell_driver::launch::Upstream;
+use openshell_egress::tls::Authority;
 use openshell_egress::{Egress, Report, ResolverConfig, Seams, Settings};
 use openshell_isolation::identity::Identifier;
 use openshell_types::{Redacted, SandboxId};
@@ -36,6 +37,7 @@ use crate::raise::Standing;
 use crate::sandbox::Sandbox;
 use crate::session::{self, Dial, Joining, Place};
 use crate::status::{Phase, Status};
+use crate::trust::Trust;
 
 const SIGHUP: i32 = 1;
 const SIGTERM: i32 = 15;
@@ -123,7 +125,8 @@ async fn prepare(booted: Booted) -> Result<Prepared, String> {
     let text = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
     let raising = booted.raising;
     let standing = blocking(move || raising.stand().map_err(|error| error.to_string())).await?;
-    let Standing { jail, trial, notes, binds, identifier, records } = standing;
+    let Standing { jail, trial, notes, binds, identifier, records, trust } = standing;
+    let authority = tokio::spawn(blocking(move || establish(trust)));
     let trial = blocking(move || trial.passed().map_err(|error| error.to_string()));
     let trial = tokio::spawn(trial);
     let journal = Arc::new(booted.journal);
@@ -174,11 +177,21 @@ async fn prepare(booted: Booted) -> Result<Prepared, String> {
     let serving = serve(&sandbox, capture, seams, &booted.upstream, &shutdown)
         .map_err(text("the captured sockets"))?;
     let mut report = trial.await.map_err(|error| error.to_string())??;
+    let _authority = authority.await.map_err(|error| error.to_string())??;
     report.notes.extend(notes);
     let report = serde_json::to_string(&report).unwrap_or_default();
     sandbox.status.send_replace(Status::starting(report));
     let (control, children) = (tokio::spawn(control), booted.children);
     Ok(Prepared { sandbox, jail_end, control, callers, identifier, serving, shutdown, children })
+}
+
+/// Makes the sandbox's authority, and has the jail's programs trust it.
+fn establish(trust: Trust) -> Result<Arc<Authority>, String> {
+    let authority = Authority::new().map_err(|error| error.to_string())?;
+    trust
+        .fill(authority.pem())
+        .map_err(|error| format!("writing the lists of authorities: {error}"))?;
+    Ok(Arc::new(authority))
 }
 
 /// Runs what waits in the kernel beside the runtime.

@@ -86,6 +86,10 @@ pub(crate) const BYPASS_DESTINATIONS: usize = 256;
 /// refused.
 pub(crate) const CONFIG_BYTES: u64 = 4 * 1024 * 1024;
 
+/// The longest list of authorities, this machine's or the operator's, in bytes; with a longer one
+/// the sandbox does not start. Systems have some 220 KB.
+pub(crate) const AUTHORITIES_BYTES: u64 = 4 * 1024 * 1024;
+
 /// Connections that are served at once when so many files may be open: each has two, and four more
 /// while it moves much; a quarter is kept for commands, the session, name servers and addresses that
 /// are tried side by side. One more connection is reset.

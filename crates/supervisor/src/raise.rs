@@ -15,6 +15,7 @@ use rustix::process::getuid;
 
 use crate::boot::BootError;
 use crate::config::Config;
+use crate::trust::Trust;
 use crate::view::{jail_spec, named_sockets};
 
 /// Where the jail's own mounts are: Unix sockets there are the agent's.
@@ -27,6 +28,7 @@ pub(crate) struct Raising {
     binds: Vec<Bind>,
     notes: Vec<String>,
     sockets: Vec<PathBuf>,
+    trust: Trust,
 }
 
 /// A jail that stands, and who watches its connections. Nothing runs in it before its trial.
@@ -39,19 +41,25 @@ pub(crate) struct Standing {
     pub(crate) binds: Vec<Bind>,
     pub(crate) identifier: Identifier,
     pub(crate) records: RecordReader,
+    /// To be filled before anything runs.
+    pub(crate) trust: Trust,
 }
 
 impl Raising {
     /// Starts the identifier and the jail's init. Both start as copies of this process.
     pub(crate) fn begin(config: &Config, folder: &Path) -> Result<Self, BootError> {
         let spec = &config.spec;
-        let (jail_spec, notes) = jail_spec(spec, &config.policy, folder, getuid().as_raw())
+        let (mut jail_spec, notes) = jail_spec(spec, &config.policy, folder, getuid().as_raw())
             .map_err(BootError::Config)?;
+        let trust = Trust::make(folder, config.upstream.ca_file.as_deref()).map_err(|source| {
+            BootError::Open { context: "making the lists of authorities", source }
+        })?;
+        jail_spec.binds.extend(Trust::binds(folder));
         let building = begin(&jail_spec)?;
         let identifier =
             identity::spawn(&identifier_options(config)).map_err(BootError::Identifier)?;
         let sockets = named_sockets(spec);
-        Ok(Self { building, identifier, binds: jail_spec.binds, notes, sockets })
+        Ok(Self { building, identifier, binds: jail_spec.binds, notes, sockets, trust })
     }
 
     /// Init's process id outside.
@@ -61,7 +69,7 @@ impl Raising {
 
     /// Waits until the jail is sealed, and gives it to the identifier.
     pub(crate) fn stand(self) -> Result<Standing, BootError> {
-        let Self { building, mut identifier, binds, notes, sockets } = self;
+        let Self { building, mut identifier, binds, notes, sockets, trust } = self;
         let (mut jail, trial) = building.sealed()?;
 
         // SECURITY: J7: a jail whose connections nobody watches is not used.
@@ -83,7 +91,7 @@ impl Raising {
         let records = identifier
             .take_records()
             .ok_or_else(|| BootError::Identifier(io::Error::other("its records were taken")))?;
-        Ok(Standing { jail, trial, notes, binds, identifier, records })
+        Ok(Standing { jail, trial, notes, binds, identifier, records, trust })
     }
 }
 

@@ -33,13 +33,15 @@ const DEVICE_LINKS: &[(&str, &str)] = &[
 /// Files of `/proc` that tell about the host or act on it; each reads as empty in the jail.
 const MASKED: &[&str] = &["kcore", "keys", "kmsg", "sched_debug", "sysrq-trigger", "timer_list"];
 
-/// What `/etc` has of the host: trust stores, the dynamic loader's files, and small public tables.
+/// What `/etc` has of the host: trust stores, the dynamic loader's files, Java's, which does not
+/// start without them, and small public tables.
 /// A name that ends in `*` is a prefix.
 const HOST_ETC: &[&str] = &[
     "alternatives",
     "ca-certificates",
     "ca-certificates.conf",
     "crypto-policies",
+    "java-*",
     "ld.so.*",
     "localtime",
     "pki",
@@ -182,9 +184,18 @@ fn own_files(spec: &JailSpec) -> [(&'static str, String); 6] {
     ]
 }
 
-/// Names in `/etc` that we write or link ourselves; a bind cannot replace them.
-pub(crate) const OWN_ETC: &[&str] =
-    &["passwd", "group", "hosts", "resolv.conf", "nsswitch.conf", "hostname", "mtab", "os-release"];
+/// Names in `/etc` that are ours; neither a policy's path nor a mount replaces them.
+pub(crate) const OWN_ETC: &[&str] = &[
+    "passwd",
+    "group",
+    "hosts",
+    "resolv.conf",
+    "nsswitch.conf",
+    "hostname",
+    "mtab",
+    "os-release",
+    "openshell-tls",
+];
 
 fn host_files() -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir("/etc") else { return Vec::new() };

@@ -12,7 +12,7 @@ use super::place::{self, Kind};
 use super::{attach, name_of};
 use crate::error::{BuildError, Step};
 use crate::jail::IdMaps;
-use crate::spec::{Access, Bind, HOME, JailSpec, Origin};
+use crate::spec::{Access, Bind, HOME, JailSpec, Origin, TRUST};
 use crate::sys::{MountAttributes, Tree, set_attributes};
 
 const STEP: &str = "open a host path for the jail";
@@ -84,9 +84,14 @@ impl Source {
         let path = &self.bind.target;
         let kind = Kind::of(tree).step_on(STEP, &self.bind.source)?;
         let found = match self.bind.origin {
-            Origin::System => place::find(root, path),
+            Origin::System | Origin::Trust => place::find(root, path),
             Origin::Policy | Origin::Mount | Origin::Tool | Origin::Home => None,
         };
+        // A list that the host has under this name, and that the jail does not see, is not covered.
+        let is_ours = path.as_path() == Path::new(TRUST);
+        if self.bind.origin == Origin::Trust && found.is_none() && !is_ours {
+            return Ok(());
+        }
         let place = match found {
             Some(place) => place,
             None => place::make(root, path, kind)?,
@@ -149,7 +154,7 @@ fn name_source(bind: &Bind) -> rustix::io::Result<OwnedFd> {
     match bind.origin {
         // SECURITY: another sandbox may write the folder that holds this one, and put a link to
         // ~/.ssh in its place (K9). The sources are real paths, so no link is missed.
-        Origin::Mount | Origin::Policy | Origin::Tool => openat2(
+        Origin::Mount | Origin::Policy | Origin::Tool | Origin::Trust => openat2(
             CWD,
             &bind.source,
             flags,

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use libc::{EACCES, EROFS};
-use openshell_isolation::{Access, Bind, Origin, View, default_binds};
+use openshell_isolation::{Access, Bind, Origin, TRUST, View, default_binds};
 
 use crate::Case;
 use crate::lab::{Lab, assert_errno};
@@ -26,7 +26,11 @@ pub const CASES: &[Case] = &[
     Case { name: "mounts_a_folder_read_only", outside: read_only, inside: read_only_inside },
     Case { name: "mounts_within_mounts_outermost_first", outside: nested, inside: nested_inside },
     Case { name: "mounts_a_single_file", outside: file, inside: file_inside },
-    Case { name: "binds_a_file_of_ours_over_the_hosts", outside: ours_over, inside: || {} },
+    Case {
+        name: "d08_our_list_of_authorities_lies_over_the_hosts_and_cannot_be_changed",
+        outside: trust,
+        inside: || {},
+    },
     Case {
         name: "k09_a_shown_path_that_became_a_link_since_it_was_checked_is_refused",
         outside: became_a_link,
@@ -210,29 +214,45 @@ fn file_inside() {
     assert_errno(fs::write("/sandbox/config/file", "x"), &[EACCES, EROFS]);
 }
 
-fn ours_over(lab: &Lab) {
+fn trust(lab: &Lab) {
     let bundle = Path::new("/etc/ssl/certs/ca-certificates.crt");
-    if !bundle.exists() {
-        return;
-    }
-    let source = lab.host_folder("trust").join("inner");
+    let folder = lab.host_folder("trust");
+    let source = folder.join("inner");
+    let bind = |source: &Path, target: &Path| Bind {
+        source: source.to_owned(),
+        target: target.to_owned(),
+        access: Access::ReadOnly,
+        origin: Origin::Trust,
+    };
     let session = lab
         .build(|spec| {
-            spec.binds.push(Bind {
-                source: source.clone(),
-                target: bundle.to_owned(),
-                access: Access::ReadOnly,
-                origin: Origin::System,
-            });
+            spec.binds.push(bind(&folder, Path::new(TRUST)));
+            spec.binds.push(bind(&source, bundle));
+            spec.binds.push(bind(&source, Path::new("/etc/not-here/list.pem")));
+            spec.binds.push(bind(&source, Path::new("/usr/not-here.pem")));
         })
         .unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(session.run(&["cat", bundle.to_str().unwrap()]).stdout, "from the host\n");
-    let count = session.sh("ls /etc/ssl/certs | wc -l; ls -A /etc/ssl/private 2>/dev/null | wc -l");
-    let count: Vec<u32> = count.stdout.lines().map(|n| n.trim().parse().unwrap()).collect();
-    assert!(count[0] > 10 && count[1] == 0, "{count:?}");
+    let ours = format!("{TRUST}/inner");
+    assert_eq!(session.run(&["cat", &ours]).stdout, "from the host\n");
+    assert_eq!(session.sh("ls /etc/not-here /usr/not-here.pem 2>/dev/null").stdout, "");
+    let is_there = bundle.exists();
+    if is_there {
+        assert_eq!(session.run(&["cat", bundle.to_str().unwrap()]).stdout, "from the host\n");
+        let seen = "ls /etc/ssl/certs | wc -l; ls -A /etc/ssl/private 2>/dev/null | wc -l";
+        let seen = session.sh(seen).stdout;
+        let count: Vec<u32> = seen.lines().map(|n| n.trim().parse().unwrap()).collect();
+        assert!(count[0] > 10 && count[1] == 0, "{count:?}");
+    }
     // The same file, written after the jail was built.
     fs::write(&source, "written later\n").unwrap();
-    assert_eq!(session.run(&["cat", bundle.to_str().unwrap()]).stdout, "written later\n");
+    for path in [ours.as_str(), bundle.to_str().unwrap()] {
+        if path == ours || is_there {
+            assert_eq!(session.run(&["cat", path]).stdout, "written later\n");
+            let tried = session.sh(&format!("echo mine > {path} || chmod 777 {path} || rm {path}"));
+            assert_ne!(tried.code, 0, "{path}");
+        }
+    }
+    assert_eq!(fs::read_to_string(&source).unwrap(), "written later\n");
 }
 
 fn policy(lab: &Lab) {

@@ -2,7 +2,7 @@
 //!
 //! 1. Own session, no core files; descriptors of the driver put away.
 //! 2. The lock: from here on a driver finds us.
-//! 3. The folder's files, the identifier, the jail's init. No secret is in this process yet, for
+//! 3. The folder's files, empty lists of authorities, the identifier, the jail's init. No secret is in this process yet, for
 //!    both start as copies of it.
 //! 4. The launch message with the token; whatever must be opened by name.
 //! 5. Privileges dropped, seal on; then the runtime. Init sets the jail up meanwhile: not a byte of
@@ -33,6 +33,7 @@ use crate::main_log::MainLog;
 use crate::raise::Raising;
 use crate::session::{Dial, Place, hello, tell_failure};
 use crate::status::Status;
+use crate::trust::Trust;
 
 /// What is read by name after the seal: how names are resolved, and who signs certificates. The
 /// folders rather than the files, which are replaced when the host changes networks.
@@ -99,6 +100,7 @@ pub(crate) struct Booted {
     pub(crate) boot_id: String,
     pub(crate) timezone: String,
     pub(crate) raising: Raising,
+    pub(crate) trust: Trust,
     pub(crate) journal: Journal,
     pub(crate) main_log: MainLog,
     pub(crate) interfaces: Interfaces,
@@ -119,16 +121,16 @@ pub fn run() -> Result<(), BootError> {
 
     let folder = env::current_dir().map_err(open("finding the sandbox's folder"))?;
     let begun = Config::read().map_err(BootError::from).and_then(|config| {
-        let raising = Raising::begin(&config, &folder)?;
-        Ok((config, raising))
+        let begun = Raising::begin(&config, &folder)?;
+        Ok((config, begun))
     });
     // SECURITY: I1: only now does a secret come into this process.
     let (launch, session_dir) = launched.receive().map_err(BootError::Launch)?;
     let dial = Dial::new(session_dir);
     let place = Place { generation: launch.generation, last_sequence: 0 };
     let (token, sandbox) = (launch.token.clone(), folder_name(&folder));
-    let readied = begun.and_then(|(config, raising)| {
-        ready(config, raising, Given { launch, dial: dial.clone(), boot_id: boot_id.clone() })
+    let readied = begun.and_then(|(config, begun)| {
+        ready(config, begun, Given { launch, dial: dial.clone(), boot_id: boot_id.clone() })
     });
     match readied {
         Ok(booted) => life::run(booted).map_err(BootError::Life),
@@ -162,7 +164,8 @@ struct Given {
 }
 
 /// Opens what is opened by name, drops privileges, seals.
-fn ready(config: Config, raising: Raising, given: Given) -> Result<Booted, BootError> {
+fn ready(config: Config, begun: (Raising, Trust), given: Given) -> Result<Booted, BootError> {
+    let (raising, trust) = begun;
     let Config { spec, upstream, policy } = config;
     let init = raising.init_pid();
     let journal =
@@ -173,6 +176,7 @@ fn ready(config: Config, raising: Raising, given: Given) -> Result<Booted, BootE
         boot_id: given.boot_id,
         timezone: environment::host_timezone(),
         raising,
+        trust,
         journal,
         main_log: MainLog::open().map_err(open("opening main.log"))?,
         interfaces: Interfaces::open().map_err(open("reading the host's addresses"))?,

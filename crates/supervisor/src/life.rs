@@ -124,9 +124,10 @@ struct Prepared {
 async fn prepare(booted: Booted) -> Result<Prepared, String> {
     let text = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
     let raising = booted.raising;
-    let standing = blocking(move || raising.stand().map_err(|error| error.to_string())).await?;
-    let Standing { jail, trial, notes, binds, identifier, records, trust } = standing;
+    let trust = booted.trust;
     let authority = tokio::spawn(blocking(move || establish(trust)));
+    let standing = blocking(move || raising.stand().map_err(|error| error.to_string())).await?;
+    let Standing { jail, trial, notes, binds, identifier, records } = standing;
     let trial = blocking(move || trial.passed().map_err(|error| error.to_string()));
     let trial = tokio::spawn(trial);
     let journal = Arc::new(booted.journal);

@@ -28,7 +28,6 @@ pub(crate) struct Raising {
     binds: Vec<Bind>,
     notes: Vec<String>,
     sockets: Vec<PathBuf>,
-    trust: Trust,
 }
 
 /// A jail that stands, and who watches its connections. Nothing runs in it before its trial.
@@ -41,13 +40,12 @@ pub(crate) struct Standing {
     pub(crate) binds: Vec<Bind>,
     pub(crate) identifier: Identifier,
     pub(crate) records: RecordReader,
-    /// To be filled before anything runs.
-    pub(crate) trust: Trust,
 }
 
 impl Raising {
-    /// Starts the identifier and the jail's init. Both start as copies of this process.
-    pub(crate) fn begin(config: &Config, folder: &Path) -> Result<Self, BootError> {
+    /// Starts the identifier and the jail's init. Both start as copies of this process. The lists
+    /// of authorities that the jail sees are to be filled before anything runs in it.
+    pub(crate) fn begin(config: &Config, folder: &Path) -> Result<(Self, Trust), BootError> {
         let spec = &config.spec;
         let (mut jail_spec, notes) = jail_spec(spec, &config.policy, folder, getuid().as_raw())
             .map_err(BootError::Config)?;
@@ -59,7 +57,7 @@ impl Raising {
         let identifier =
             identity::spawn(&identifier_options(config)).map_err(BootError::Identifier)?;
         let sockets = named_sockets(spec);
-        Ok(Self { building, identifier, binds: jail_spec.binds, notes, sockets, trust })
+        Ok((Self { building, identifier, binds: jail_spec.binds, notes, sockets }, trust))
     }
 
     /// Init's process id outside.
@@ -69,7 +67,7 @@ impl Raising {
 
     /// Waits until the jail is sealed, and gives it to the identifier.
     pub(crate) fn stand(self) -> Result<Standing, BootError> {
-        let Self { building, mut identifier, binds, notes, sockets, trust } = self;
+        let Self { building, mut identifier, binds, notes, sockets } = self;
         let (mut jail, trial) = building.sealed()?;
 
         // SECURITY: J7: a jail whose connections nobody watches is not used.
@@ -91,7 +89,7 @@ impl Raising {
         let records = identifier
             .take_records()
             .ok_or_else(|| BootError::Identifier(io::Error::other("its records were taken")))?;
-        Ok(Standing { jail, trial, notes, binds, identifier, records, trust })
+        Ok(Standing { jail, trial, notes, binds, identifier, records })
     }
 }
 

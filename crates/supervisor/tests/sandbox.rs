@@ -88,6 +88,46 @@ async fn execs_have_streams_codes_environment_and_a_view() {
 }
 
 #[tokio::test]
+async fn d08_the_jail_trusts_an_authority_whose_key_is_nowhere_in_it() {
+    let mut world = World::new();
+    let spec = world.spec(&["sh", "-c", "cat $SSL_CERT_FILE | tail -n 40; sleep 1000"]);
+    let mut link = world.start(spec).await;
+    link.phase(wire::Phase::Ready).await;
+    let outside = fs::read_to_string(world.path("trust/openshell-ca.pem")).expect("a certificate");
+    assert!(outside.starts_with("-----BEGIN CERTIFICATE-----"), "{outside}");
+    assert_eq!(link.exec(&["sh", "-c", "cat $NODE_EXTRA_CA_CERTS"]).await.stdout, outside);
+    // It was there when the first command started.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !fs::read_to_string(world.path("main.log")).unwrap_or_default().contains(&outside) {
+        assert!(Instant::now() < deadline, "the first command saw no authority");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    let lists = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+    let own = "/etc/openshell-tls/ca-bundle.pem";
+    for list in lists.iter().filter(|list| fs::exists(list).expect("looked")).chain([&own]) {
+        let ran = link.exec(&["cat", list]).await;
+        assert!(ran.stdout.ends_with(&outside) && ran.error.is_empty(), "{list}");
+        let ran = link.exec(&["sh", "-c", &format!("echo mine > {list} || rm {list}")]).await;
+        assert_ne!(ran.code, Some(0), "{list}");
+    }
+    let ran =
+        link.exec(&["sh", "-c", "grep -rl PRIVATE /etc/openshell-tls; ls /etc/openshell-tls"]);
+    assert_eq!(ran.await.stdout, "ca-bundle.pem\njava-cacerts.jks\nopenshell-ca.pem\n");
+
+    // Java in the jail finds its own files and the list.
+    let list = "keytool -list -storepass changeit -keystore /etc/openshell-tls/java-cacerts.jks";
+    let ran = link.exec(&["sh", "-c", list]).await;
+    if ran.code == Some(127) {
+        let _ = writeln!(stdout(), "skipped keytool: not here");
+    } else {
+        assert!(ran.stdout.contains("trustedCertEntry"), "{ran:?}");
+    }
+    world.driver.delete(&world.id).await.expect("delete");
+    assert!(!world.path("").exists());
+}
+
+#[tokio::test]
 async fn an_exec_can_have_a_terminal_and_a_deadline() {
     let mut world = World::new();
     let spec = world.spec(&["sleep", "1000"]);

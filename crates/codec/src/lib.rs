@@ -1,6 +1,5 @@
 //! Sans-I/O, strict readers of hostile bytes: HTTP/1 heads and bodies, request targets,
-//! DNS questions, ClientHello, WebSocket frames.
-//! content codings, JSON, JSON-RPC and GraphQL, DNS questions, ClientHello.
+//! content codings, JSON, JSON-RPC and GraphQL, WebSocket frames, DNS questions, ClientHello.
 //!
 //! Nothing here reads a socket or keeps a clock: bytes in, values or an error that names what was
 //! wrong out. Where two readers could disagree about a message, it is refused.

@@ -2,7 +2,7 @@
 //!
 //! `h1` reads requests from a client and answers them; `judge` asks the policy about each, with
 //! one model for every version of HTTP; `line` holds the connections to upstreams, which outlive
-//! one request; `body` moves what follows a head. A request that is denied is answered here, and
+//! one request; `body` moves what follows a head; `secure` ends TLS around all of that. A request that is denied is answered here, and
 //! its connection ends.
 
 mod body;
@@ -13,6 +13,7 @@ mod judge;
 pub(crate) mod line;
 mod record;
 mod response;
+mod secure;
 
 use openshell_audit::Way;
 use openshell_types::Authority;
@@ -25,25 +26,48 @@ use crate::refusal::Refusal;
 use crate::report::Attempt;
 use crate::seams::Identified;
 use crate::stream::Stream;
+use crate::tls::{Alpn, Protocol};
 use first::{First, Speech};
 use h1::Client;
+use line::Line;
 
 /// Where the requests of a connection go, and who sends them.
 pub(crate) struct Session<'a> {
     pub(crate) context: &'a Context,
     /// The authority that the connection was allowed for; the requests must name the same.
     pub(crate) to: Authority,
-    /// Whether TLS carries it.
-    pub(crate) is_secure: bool,
+    /// What carries it.
+    pub(crate) carrier: Carrier,
     /// The program behind it.
     pub(crate) who: Identified,
     pub(crate) way: Way,
 }
 
+/// What carries a connection's requests, on both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// TCP alone.
+    Plain,
+    /// TLS, in which both sides agreed on this protocol, if on any.
+    Tls(Option<Protocol>),
+}
+
 impl Session<'_> {
     /// The port that goes without saying.
     pub(crate) const fn default_port(&self) -> u16 {
-        if self.is_secure { 443 } else { 80 }
+        if self.is_secure() { 443 } else { 80 }
+    }
+
+    pub(crate) const fn is_secure(&self) -> bool {
+        matches!(self.carrier, Carrier::Tls(_))
+    }
+
+    /// What a new connection to the server is asked to speak.
+    pub(crate) const fn alpn(&self) -> Alpn {
+        match self.carrier {
+            Carrier::Plain => Alpn::Absent,
+            Carrier::Tls(protocol) => Alpn::only(protocol),
+        }
     }
 }
 
@@ -90,10 +114,13 @@ pub(crate) async fn serve(
                 return exchange::reset(client);
             }
             let client = Client::new(client, &first.into_held());
-            requests(&session, client, &mut watch, &mut attempt).await;
+            requests(&session, client, None, (&mut watch, &mut attempt)).await;
         }
-        Ok(_) => {
-            let detail = "only HTTP/1 is spoken where requests are judged".to_owned();
+        Ok(Speech::Tls(hello)) => {
+            secure::serve(session, (client, first.into_held()), hello, (watch, attempt)).await;
+        }
+        Ok(Speech::Http2) => {
+            let detail = "HTTP/2 is only spoken within TLS here".to_owned();
             attempt.refused(&Refusal::unsupported(detail));
             exchange::reset(client);
         }
@@ -114,8 +141,8 @@ fn allow(attempt: &mut Attempt, watch: &Watch) -> bool {
 async fn requests<C: Stream>(
     session: &Session<'_>,
     mut client: Client<C>,
-    watch: &mut Watch,
-    attempt: &mut Attempt,
+    own: Option<Line>,
+    (watch, attempt): (&mut Watch, &mut Attempt),
 ) {
     let end = tokio::select! {
         biased;
@@ -123,7 +150,7 @@ async fn requests<C: Stream>(
             attempt.revoked(&refusal, generation);
             End::Broken
         }
-        end = h1::serve(session, &mut client) => end,
+        end = h1::serve(session, &mut client, own) => end,
     };
     end.tell(client.into_inner()).await;
 }

@@ -29,8 +29,8 @@ mod settings;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod tunnel;
 pub mod tls;
+mod tunnel;
 mod vet;
 
 pub use accept::Egress;

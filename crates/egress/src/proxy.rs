@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 
 use crate::accept::Context;
 use crate::authorize::{Watch, authorize};
-use crate::http::End;
-use crate::http::Session;
+use crate::http::{Carrier, End, Session};
+
 use crate::http::h1::{self, Client, Next};
 use crate::intent::Intent;
 use crate::refusal::Refusal;
@@ -106,7 +106,8 @@ async fn forward(
         Err(refusal) => return Next::End(tell(attempt, &refusal)),
     };
     let mut watch = Watch::new(permit, context);
-    let session = Session { context, to: to.clone(), is_secure: false, who, way: Way::Forward };
+    let session =
+        Session { context, to: to.clone(), carrier: Carrier::Plain, who, way: Way::Forward };
     tokio::select! {
         biased;
         (refusal, generation) = watch.ended() => {

@@ -4,9 +4,11 @@ use openshell_audit::{Destination, Reason};
 use openshell_codec::http1::HeadError;
 use openshell_policy::Explanation;
 use openshell_types::Authority;
+use rustls::AlertDescription;
 use serde::Serialize;
 
 use crate::seams::Unidentified;
+use crate::tls::OutwardError;
 
 /// Why a connection was refused or failed: one value for the answer, the audit and people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub(crate) struct Refusal {
     nearest: Option<Box<str>>,
     /// The request that was refused, where requests are judged.
     request: Option<Box<Asked>>,
+    /// What TLS with the upstream failed with.
+    alert: Option<AlertDescription>,
 }
 
 /// What a refused request asked for.
@@ -122,6 +126,23 @@ impl Refusal {
         Self { error: "request_timeout", ..Self::new(408, "", predicate, detail.to_owned()) }
     }
 
+    /// The policy allows it, but there is no verified connection to the other side.
+    pub(crate) fn outward(error: &OutwardError) -> Self {
+        Self {
+            alert: Some(error.alert()),
+            ..Self::new(502, "upstream_unreachable", error.predicate(), error.to_string())
+        }
+    }
+
+    /// What a client is told that speaks TLS and knows no more of it.
+    pub(crate) fn alert(&self) -> AlertDescription {
+        self.alert.unwrap_or(if self.is_denial() {
+            AlertDescription::AccessDenied
+        } else {
+            AlertDescription::HandshakeFailure
+        })
+    }
+
     /// The client closed before it asked for anything.
     pub(crate) fn no_request_at_all() -> Self {
         Self::no_request("no_request", "the client closed before it ended a request head")
@@ -142,6 +163,7 @@ impl Refusal {
             line: None,
             nearest: None,
             request: None,
+            alert: None,
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use openshell_types::Port;
 
 use crate::seams::{HostAddresses, Identify, Report};
+use crate::tls::Tls;
 
 /// The settings of one sandbox's egress.
 #[derive(Clone, Debug)]
@@ -56,6 +57,8 @@ pub struct Seams {
     pub report: Arc<dyn Report>,
     /// Knows this host's addresses.
     pub host: Arc<dyn HostAddresses>,
+    /// Ends TLS where requests are judged.
+    pub tls: Arc<Tls>,
 }
 
 /// The address of `lo` in the jail: proxy, name server and source of captured connections.

@@ -6,6 +6,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use crate::tls::{Rewound, Verified};
 
 /// A stream that stands on a TCP connection.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
@@ -19,9 +22,16 @@ impl Stream for TcpStream {
     }
 }
 
+impl Stream for TlsStream<Rewound> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0.stream()
+    }
+}
+
 /// A connection to an upstream.
 pub(crate) enum Upward {
     Plain(TcpStream),
+    Secure(Box<Verified>),
 }
 
 impl AsyncRead for Upward {
@@ -32,6 +42,7 @@ impl AsyncRead for Upward {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, into),
+            Self::Secure(stream) => Pin::new(stream).poll_read(context, into),
         }
     }
 }
@@ -44,18 +55,21 @@ impl AsyncWrite for Upward {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Secure(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Secure(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Secure(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

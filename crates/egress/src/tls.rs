@@ -17,6 +17,8 @@ mod outward;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 pub use alert::alert;
 pub use alpn::{Alpn, Protocol, Remembered};
 pub use authority::{Authority, AuthorityError};
@@ -24,3 +26,17 @@ pub use fault::OutwardError;
 pub use hello::{Rewound, accept};
 pub use leaf::Leaves;
 pub use outward::{Outward, TrustError, Verified, negotiated};
+
+/// All that ending TLS takes, for one sandbox.
+pub struct Tls {
+    pub(crate) leaves: Leaves,
+    pub(crate) outward: Outward,
+    pub(crate) remembered: Remembered,
+}
+
+impl Tls {
+    /// With the sandbox's own authority towards its clients; `outward` leads to upstreams.
+    pub fn new(authority: Arc<Authority>, outward: Outward) -> Result<Self, AuthorityError> {
+        Ok(Self { leaves: Leaves::new(authority)?, outward, remembered: Remembered::new() })
+    }
+}

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::accept::Context;
 use crate::authorize::{Permit, PolicyWatch, Watch, authorize};
 use crate::exchange::{self, Dialled, HelloEnd};
-use crate::http::{self, Session};
+use crate::http::{self, Carrier, Session};
 use crate::intent::Intent;
 use crate::limits;
 use crate::refusal::Refusal;
@@ -79,7 +79,7 @@ async fn inspect(
     if way == Way::Connect && client.write_all(ESTABLISHED).await.is_err() {
         return attempt.refused(&Refusal::no_request("no_request", "the client went away"));
     }
-    let session = Session { context, to, is_secure: false, who, way };
+    let session = Session { context, to, carrier: Carrier::Plain, who, way };
     let watch = Watch::new(permit, context);
     http::serve(session, (client, early), watch, attempt).await;
 }

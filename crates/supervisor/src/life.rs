@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use openshell_audit::{Config, Event, Lifecycle};
 use openshell_driver::launch::Upstream;
-use openshell_egress::tls::Authority;
+use openshell_egress::tls::{Authority, Outward, Tls};
 use openshell_egress::{Egress, Report, ResolverConfig, Seams, Settings};
 use openshell_isolation::identity::Identifier;
 use openshell_types::{Redacted, SandboxId};
@@ -125,7 +125,7 @@ async fn prepare(booted: Booted) -> Result<Prepared, String> {
     let text = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
     let raising = booted.raising;
     let trust = booted.trust;
-    let authority = tokio::spawn(blocking(move || establish(trust)));
+    let tls = tokio::spawn(blocking(move || establish(trust)));
     let standing = blocking(move || raising.stand().map_err(|error| error.to_string())).await?;
     let Standing { jail, trial, notes, binds, identifier, records } = standing;
     let trial = blocking(move || trial.passed().map_err(|error| error.to_string()));
@@ -173,12 +173,12 @@ async fn prepare(booted: Booted) -> Result<Prepared, String> {
         identify: Arc::clone(&callers) as _,
         report: Arc::clone(&journal) as _,
         host: Arc::new(booted.interfaces) as _,
+        tls: Arc::new(tls.await.map_err(|error| error.to_string())??),
     };
     let shutdown = CancellationToken::new();
     let serving = serve(&sandbox, capture, seams, &booted.upstream, &shutdown)
         .map_err(text("the captured sockets"))?;
     let mut report = trial.await.map_err(|error| error.to_string())??;
-    let _authority = authority.await.map_err(|error| error.to_string())??;
     report.notes.extend(notes);
     let report = serde_json::to_string(&report).unwrap_or_default();
     sandbox.status.send_replace(Status::starting(report));
@@ -187,12 +187,13 @@ async fn prepare(booted: Booted) -> Result<Prepared, String> {
 }
 
 /// Makes the sandbox's authority, and has the jail's programs trust it.
-fn establish(trust: Trust) -> Result<Arc<Authority>, String> {
+fn establish(trust: Trust) -> Result<Tls, String> {
     let authority = Authority::new().map_err(|error| error.to_string())?;
+    let outward = Outward::new(trust.of_operator()).map_err(|error| format!("ca_file: {error}"))?;
     trust
         .fill(authority.pem())
         .map_err(|error| format!("writing the lists of authorities: {error}"))?;
-    Ok(Arc::new(authority))
+    Tls::new(Arc::new(authority), outward).map_err(|error| error.to_string())
 }
 
 /// Runs what waits in the kernel beside the runtime.

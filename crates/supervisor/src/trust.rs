@@ -58,8 +58,10 @@ pub(crate) struct Trust {
     certificate: File,
     bundle: File,
     java: File,
-    /// This machine's list and the operator's, opened while that is possible by name.
-    sources: Vec<File>,
+    /// This machine's list, opened while that is possible by name.
+    system: Option<File>,
+    /// The operator's, read.
+    operator: Option<Vec<u8>>,
 }
 
 impl Trust {
@@ -72,14 +74,14 @@ impl Trust {
         }
         // The agent's user is another one when root starts a sandbox.
         fs::set_permissions(&folder, Permissions::from_mode(0o755))?;
-        let mut sources = Vec::new();
-        sources.extend(SYSTEM_BUNDLES.iter().find_map(|path| File::open(path).ok()));
-        sources.extend(ca_file.map(File::open).transpose()?);
+        let system = SYSTEM_BUNDLES.iter().find_map(|path| File::open(path).ok());
+        let operator = ca_file.map(File::open).transpose()?.map(read_list).transpose()?;
         Ok(Self {
             certificate: empty(&folder.join(CERTIFICATE))?,
             bundle: empty(&folder.join(BUNDLE))?,
             java: empty(&folder.join(JAVA))?,
-            sources,
+            system,
+            operator,
         })
     }
 
@@ -97,19 +99,15 @@ impl Trust {
         std::iter::once(own).chain(bundles).chain(java).collect()
     }
 
+    /// What the operator trusts besides, in PEM.
+    pub(crate) fn of_operator(&self) -> Option<&[u8]> {
+        self.operator.as_deref()
+    }
+
     /// Writes them, with the certificate `authority` in PEM.
     pub(crate) fn fill(mut self, authority: &str) -> io::Result<()> {
-        let mut list = Vec::new();
-        for source in self.sources {
-            let before = list.len();
-            source.take(AUTHORITIES_BYTES + 1).read_to_end(&mut list)?;
-            if u64::try_from(list.len() - before).unwrap_or(u64::MAX) > AUTHORITIES_BYTES {
-                return Err(io::Error::other("a list of authorities is too long"));
-            }
-            if list.last().is_some_and(|last| *last != b'\n') {
-                list.push(b'\n');
-            }
-        }
+        let mut list = self.system.take().map(read_list).transpose()?.unwrap_or_default();
+        list.extend_from_slice(&self.operator.take().unwrap_or_default());
         list.extend_from_slice(authority.as_bytes());
         self.certificate.write_all(authority.as_bytes())?;
         self.bundle.write_all(&list)?;
@@ -144,6 +142,19 @@ pub(crate) fn variables(folder: &str) -> Vec<(&'static str, String)> {
         .chain(certificates.into_iter().map(|name| (name, certificate.clone())))
         .chain([("JAVA_TOOL_OPTIONS", java), ("DENO_TLS_CA_STORE", "system,mozilla".to_owned())])
         .collect()
+}
+
+/// A list that another can follow.
+fn read_list(file: File) -> io::Result<Vec<u8>> {
+    let mut list = Vec::new();
+    file.take(AUTHORITIES_BYTES + 1).read_to_end(&mut list)?;
+    if u64::try_from(list.len()).unwrap_or(u64::MAX) > AUTHORITIES_BYTES {
+        return Err(io::Error::other("a list of authorities is too long"));
+    }
+    if list.last().is_some_and(|last| *last != b'\n') {
+        list.push(b'\n');
+    }
+    Ok(list)
 }
 
 fn empty(path: &Path) -> io::Result<File> {

@@ -107,9 +107,13 @@ impl<C: Stream> Client<C> {
     }
 }
 
-/// Serves the requests of one client, all to the same server, each judged.
-pub(crate) async fn serve<C: Stream>(session: &Session<'_>, client: &mut Client<C>) -> End {
-    let mut own = None;
+/// Serves the requests of one client, all to the same server, each judged. `own` is a connection
+/// that is there for the first of them.
+pub(crate) async fn serve<C: Stream>(
+    session: &Session<'_>,
+    client: &mut Client<C>,
+    mut own: Option<Line>,
+) -> End {
     let end = loop {
         let head = match client.head().await {
             Ok(Some(head)) => head,

@@ -20,6 +20,7 @@ use crate::exchange::{self, Dialled};
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::stream::Upward;
+use crate::tls::Alpn;
 use crate::vet::{recheck, vet};
 
 /// A connection to an upstream that speaks HTTP/1.
@@ -36,7 +37,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    fn new(stream: Upward, address: SocketAddr) -> Self {
+    pub(crate) fn new(stream: Upward, address: SocketAddr) -> Self {
         let (read, write) = split(stream);
         Self {
             inbox: Inbox::new(read, &[]),
@@ -93,7 +94,7 @@ impl Lines {
             !waiting.is_empty()
         });
         let total: usize = lines.values().map(Vec::len).sum();
-        let waiting = lines.entry((session.to.clone(), session.is_secure)).or_default();
+        let waiting = lines.entry((session.to.clone(), session.is_secure())).or_default();
         if total < limits::LINES && waiting.len() < limits::LINES_EACH {
             waiting.push(line);
         }
@@ -101,7 +102,7 @@ impl Lines {
 
     fn take(&self, session: &Session<'_>) -> Option<Line> {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.get_mut(&(session.to.clone(), session.is_secure))?.pop()
+        lines.get_mut(&(session.to.clone(), session.is_secure()))?.pop()
     }
 }
 
@@ -121,11 +122,29 @@ pub(crate) async fn line(
         }
         next = session.context.lines.take(session);
     }
-    let upstream = vet(permit, &session.context.resolve, host).await?;
+    let (upward, address, permit) = dial(session, permit, session.alpn()).await?;
+    Ok((Line::new(upward, address), permit))
+}
+
+/// A new connection, with TLS where the session has it.
+pub(crate) async fn dial(
+    session: &Session<'_>,
+    permit: Permit,
+    offer: Alpn,
+) -> Result<(Upward, SocketAddr, Permit), Refusal> {
+    let context = session.context;
+    let upstream = vet(permit, &context.resolve, &*context.seams.host).await?;
     let Dialled { stream, address } = exchange::dial(&upstream).await?;
     let mut permit = upstream.into_permit();
-    permit.refresh(&mut session.context.policy.clone(), address.ip())?;
-    Ok((Line::new(Upward::Plain(stream), address), permit))
+    permit.refresh(&mut context.policy.clone(), address.ip())?;
+    let upward = if session.is_secure() {
+        let host = &session.to.host;
+        let secured = context.seams.tls.outward.connect(stream, host, offer).await;
+        Upward::Secure(Box::new(secured.map_err(|error| Refusal::outward(&error))?))
+    } else {
+        Upward::Plain(stream)
+    };
+    Ok((upward, address, permit))
 }
 
 /// A permit for the session's connection under the policy that is in force.

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::accept::{self, Egress};
 use crate::seams::{HostAddresses, Identified, Identify, PolicyInForce, Report, Unidentified};
 use crate::settings::{ResolverConfig, Seams, Settings};
+use crate::tls::{Authority, Outward, Tls};
 
 pub(super) const CURL: FileId = FileId { device: 1, inode: 10 };
 
@@ -74,11 +75,19 @@ pub(super) struct Options {
     pub(super) resolver: Vec<SocketAddr>,
     pub(super) own: Vec<IpAddr>,
     pub(super) max_connections: usize,
+    /// Whom the egress trusts besides this machine's list, in PEM.
+    pub(super) ca_file: Option<Vec<u8>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { is_known: true, resolver: Vec::new(), own: Vec::new(), max_connections: 1000 }
+        Self {
+            is_known: true,
+            resolver: Vec::new(),
+            own: Vec::new(),
+            max_connections: 1000,
+            ca_file: None,
+        }
     }
 }
 
@@ -90,6 +99,8 @@ pub(super) struct World {
     policy: watch::Sender<Arc<PolicyInForce>>,
     generation: AtomicU64,
     pub(super) shutdown: CancellationToken,
+    /// Whom the sandbox's programs trust.
+    pub(super) authority: Arc<Authority>,
 }
 
 /// A policy that lets curl connect to these endpoints.
@@ -126,17 +137,21 @@ impl World {
             max_connections: options.max_connections,
         };
         let events = Arc::new(Events::default());
+        let authority = Arc::new(Authority::new().unwrap());
+        let outward = Outward::new(options.ca_file.as_deref()).unwrap();
+        let tls = Arc::new(Tls::new(Arc::clone(&authority), outward).unwrap());
         let seams = Seams {
             identify: Arc::new(Curl { is_known: options.is_known }),
             report: Arc::clone(&events) as Arc<dyn Report>,
             host: Arc::new(Own(options.own)),
+            tls: Arc::clone(&tls),
         };
         let egress = Egress::new(settings, receiver, seams);
         let shutdown = CancellationToken::new();
         let (serving, token) = (egress.clone(), shutdown.clone());
         tokio::spawn(async move { serving.serve_tcp(listener, token).await });
         let generation = AtomicU64::new(1);
-        Self { egress, proxy, events, policy: sender, generation, shutdown }
+        Self { egress, proxy, events, policy: sender, generation, shutdown, authority }
     }
 
     /// Puts another policy in force.

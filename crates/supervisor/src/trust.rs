@@ -75,7 +75,12 @@ impl Trust {
         // The agent's user is another one when root starts a sandbox.
         fs::set_permissions(&folder, Permissions::from_mode(0o755))?;
         let system = SYSTEM_BUNDLES.iter().find_map(|path| File::open(path).ok());
-        let operator = ca_file.map(File::open).transpose()?.map(read_list).transpose()?;
+        let named = |path: &Path, error: io::Error| {
+            io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
+        };
+        let operator = ca_file
+            .map(|path| File::open(path).and_then(read_list).map_err(|error| named(path, error)))
+            .transpose()?;
         Ok(Self {
             certificate: empty(&folder.join(CERTIFICATE))?,
             bundle: empty(&folder.join(BUNDLE))?,

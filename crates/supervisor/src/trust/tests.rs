@@ -202,7 +202,8 @@ fn an_operators_list_is_trusted_in_the_jail_too() {
 
     fs::write(&file, vec![b'\n'; usize::try_from(AUTHORITIES_BYTES).unwrap() + 1]).unwrap();
     assert!(Trust::make(folder.path(), Some(&file)).unwrap().fill(authority.pem()).is_err());
-    assert!(Trust::make(folder.path(), Some(Path::new("/not/here"))).is_err());
+    let error = Trust::make(folder.path(), Some(Path::new("/not/here"))).unwrap_err();
+    assert!(error.to_string().starts_with("`/not/here`: "), "{error}");
 }
 
 #[test]

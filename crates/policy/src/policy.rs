@@ -45,7 +45,7 @@ pub struct Policy {
     landlock: Landlock,
     judges_requests: bool,
     names_udp: bool,
-    beyond_connections: Option<Arc<Diagnostic>>,
+    unenforced: Option<Arc<Diagnostic>>,
     pub(crate) rules: Arc<[CompiledRule]>,
     index: Arc<Index>,
     binaries: Arc<Binaries>,
@@ -82,7 +82,7 @@ impl Policy {
             landlock: document.landlock,
             judges_requests: document.judges_requests(),
             names_udp: document.names_udp(),
-            beyond_connections: document.beyond_connections().map(Arc::new),
+            unenforced: document.unenforced().map(Arc::new),
             rules: rules.into(),
             index: Arc::new(index),
             binaries: Arc::default(),
@@ -241,10 +241,9 @@ impl Policy {
         self.names_udp
     }
 
-    /// Why whoever only opens TCP connections must refuse it, if they must; see
-    /// [`Document::beyond_connections`].
-    pub fn beyond_connections(&self) -> Option<&Diagnostic> {
-        self.beyond_connections.as_deref()
+    /// Why this build must refuse it, if it must; see [`Document::unenforced`].
+    pub fn unenforced(&self) -> Option<&Diagnostic> {
+        self.unenforced.as_deref()
     }
 
     /// Digest of the canonical document: policies of the same meaning have the same.

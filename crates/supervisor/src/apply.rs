@@ -169,7 +169,7 @@ fn config(activity: &str, generation: Generation, digest: Digest, detail: Option
 pub(crate) fn compile(text: &str) -> Result<Policy, String> {
     let (policy, _warnings) = Policy::compile(text).map_err(|all| errors(&all))?;
     // SECURITY: the egress would let through what rules for requests are to stop.
-    match policy.beyond_connections() {
+    match policy.unenforced() {
         Some(finding) => Err(errors(std::slice::from_ref(finding))),
         None => Ok(policy),
     }

@@ -350,10 +350,10 @@ async fn a_jail_that_cannot_be_built_is_told_with_its_reason() {
 #[tokio::test]
 async fn a_policy_that_cannot_be_enforced_starts_nothing() {
     let mut world = World::new();
-    let policy = "version: 1\nnetwork_policies:\n  api:\n    endpoints:\n      - { host: example.com, port: 443, protocol: rest, access: read-only }\n    binaries:\n      - path: /usr/bin/curl\n";
+    let policy = "version: 1\nnetwork_policies:\n  api:\n    endpoints:\n      - { host: example.com, port: 443, protocol: udp }\n    binaries:\n      - path: /usr/bin/curl\n";
     let mut link = world.start_with(world.spec(&["true"]), policy).await;
     let status = link.phase(wire::Phase::Error).await;
-    for part in ["line 5", "`protocol: rest`", "P0420"] {
+    for part in ["line 5", "`protocol: udp`", "P0420"] {
         assert!(status.error.contains(part), "{part}: {}", status.error);
     }
     drop(link);

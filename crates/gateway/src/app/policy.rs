@@ -34,8 +34,8 @@ pub(crate) fn check(text: &str) -> Result<Checked, AppError> {
     }
     Ok(match Policy::compile(text) {
         // SECURITY: the egress would let through what such rules are to stop.
-        Ok((policy, mut findings)) if policy.beyond_connections().is_some() => {
-            findings.extend(policy.beyond_connections().cloned());
+        Ok((policy, mut findings)) if policy.unenforced().is_some() => {
+            findings.extend(policy.unenforced().cloned());
             Checked::Refused(findings)
         }
         Ok((policy, findings)) => {

@@ -81,7 +81,7 @@ async fn a_policy_with_errors_changes_nothing_and_names_the_place() {
 async fn a_policy_that_the_egress_could_not_enforce_changes_nothing_and_names_the_line() {
     let world = World::start().await;
     world.ready("one", &["serve"]).await;
-    for more in ["protocol: rest, access: read-only", "protocol: udp", "budget: { bytes: 9 }"] {
+    for more in ["protocol: udp", "budget: { bytes: 9 }"] {
         let text = format!(
             "version: 1\nnetwork_policies:\n  web:\n    binaries: [{{ path: /usr/bin/curl }}]\n    \
              endpoints:\n      - {{ host: example.com, port: 443, {more} }}\n"
@@ -90,7 +90,7 @@ async fn a_policy_that_the_egress_could_not_enforce_changes_nothing_and_names_th
         assert_eq!(answer.state(), native::PolicyState::Refused, "{more}");
         let error = answer.diagnostics.iter().find(|found| found.severity == "error").unwrap();
         assert_eq!((error.code.as_str(), error.line), ("P0420", 6), "{more}");
-        assert!(error.message.contains("TCP connections only") && !error.help.is_empty());
+        assert!(error.message.contains("cannot enforce") && !error.help.is_empty());
         assert_eq!(world.native().get_policy(get(0)).await.unwrap().into_inner().revision, 1);
 
         let request = native::CreateRequest { policy_text: text, ..create("two", &["serve"]) };
@@ -101,7 +101,7 @@ async fn a_policy_that_the_egress_could_not_enforce_changes_nothing_and_names_th
     }
     let mut policy = openshell_wire::policy::from_text(OPEN).unwrap();
     let endpoint = &mut policy.network_policies.get_mut("web").unwrap().endpoints[0];
-    endpoint.protocol = "rest".into();
+    endpoint.protocol = "mcp".into();
     endpoint.set_access(sb::NetworkAccessPreset::Full);
     let update = v1::UpdateConfigRequest {
         sandbox: "one".into(),

@@ -1,41 +1,34 @@
-//! What a document says beyond which TCP connections may be opened. An egress that only opens
-//! these must refuse it: everything else that the text stops would pass.
+//! What a document says beyond which TCP connections may be opened, and what of that this build
+//! cannot enforce: such a text must be refused, for all that it stops would pass.
 
 use super::{Document, Endpoint, Protocol};
 use crate::diagnostic::{Diagnostic, Severity};
 
 impl Document {
     /// Whether it says more than which connections may be opened: it has rules for requests,
-    /// budgets, or something to be done to requests. Whoever only opens connections must refuse
-    /// it; see [`Self::beyond_connections`].
+    /// budgets, or something to be done to requests.
     pub fn judges_requests(&self) -> bool {
         self.endpoints().any(|endpoint| asked_of_requests(endpoint).is_some())
     }
 
-    /// Whether some endpoint is one of UDP. Whoever only carries TCP must refuse it.
+    /// Whether some endpoint is one of UDP.
     pub fn names_udp(&self) -> bool {
         self.endpoints().any(|endpoint| endpoint.protocol == Protocol::Udp)
     }
 
-    /// The error that whoever only opens TCP connections refuses the document with: at the first
+    /// The error that a text must be refused with which this build cannot enforce: at the first
     /// endpoint that asks for more. `None`: no endpoint does.
-    pub fn beyond_connections(&self) -> Option<Diagnostic> {
+    pub fn unenforced(&self) -> Option<Diagnostic> {
         let (endpoint, asked) =
-            self.endpoints().find_map(|endpoint| Some((endpoint, asked(endpoint)?)))?;
+            self.endpoints().find_map(|endpoint| Some((endpoint, unenforced(endpoint)?)))?;
         let help = match endpoint.protocol {
             Protocol::Udp => "remove the endpoint: datagrams are refused until they can be judged",
-            protocol if protocol.judges_requests() => {
-                "remove `protocol` and what belongs to it, which allows whole connections, or the \
-                 endpoint"
-            }
-            _ => "remove it, which allows whole connections as they are, or the endpoint",
+            _ => "remove it, which allows what it was to stop, or the endpoint",
         };
         Some(Diagnostic {
             code: "P0420",
             severity: Severity::Error,
-            message: format!(
-                "this build judges TCP connections only, and the endpoint asks for {asked}"
-            ),
+            message: format!("this build cannot enforce {asked}"),
             line: endpoint.at.line,
             column: endpoint.at.column,
             help: Some(help.to_owned()),
@@ -48,11 +41,23 @@ impl Document {
     }
 }
 
-fn asked(endpoint: &Endpoint) -> Option<String> {
-    match endpoint.protocol {
-        Protocol::Udp => Some("`protocol: udp`".to_owned()),
-        _ => asked_of_requests(endpoint),
-    }
+fn unenforced(endpoint: &Endpoint) -> Option<String> {
+    let options = &endpoint.options;
+    let key = [
+        (endpoint.protocol == Protocol::Udp, "`protocol: udp`"),
+        (endpoint.protocol == Protocol::WebSocket, "`protocol: websocket`"),
+        (endpoint.protocol == Protocol::GraphQl, "`protocol: graphql`"),
+        (endpoint.protocol == Protocol::JsonRpc, "`protocol: json-rpc`"),
+        (endpoint.protocol == Protocol::Mcp, "`protocol: mcp`"),
+        (endpoint.protocol == Protocol::Grpc, "`protocol: grpc`"),
+        (options.budget.is_some(), "`budget`"),
+        (options.signing.is_some(), "`credential_signing`"),
+        (options.credential_provider.is_some(), "`credential_binding`"),
+        (options.allow_uninspected_credentials, "`allow_uninspected_credentials`"),
+        (options.websocket_credential_rewrite, "`websocket_credential_rewrite`"),
+        (options.request_body_credential_rewrite, "`request_body_credential_rewrite`"),
+    ];
+    key.into_iter().find(|(asked, _)| *asked).map(|(_, key)| key.to_owned())
 }
 
 fn asked_of_requests(endpoint: &Endpoint) -> Option<String> {

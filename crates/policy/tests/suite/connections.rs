@@ -1,4 +1,4 @@
-//! What an egress that only opens TCP connections must refuse.
+//! What this build cannot enforce, and so must refuse.
 
 use openshell_policy::{Diagnostic, Policy, Severity};
 
@@ -7,13 +7,12 @@ fn beyond(endpoint: &str) -> Option<Diagnostic> {
         "version: 1\nnetwork_policies:\n  a:\n    binaries: [{{ path: /usr/bin/curl }}]\n    endpoints:\n      - {{ host: a.example.com, port: 443 }}\n      - {{ host: b.example.com, port: 443{endpoint} }}\n      - {{ host: c.example.com, port: 53, protocol: udp }}\n"
     );
     let (policy, _) = Policy::compile(&text).unwrap_or_else(|all| panic!("{endpoint}: {all:#?}"));
-    policy.beyond_connections().cloned()
+    policy.unenforced().cloned()
 }
 
 #[test]
 fn the_first_endpoint_that_asks_for_more_is_named_with_its_line() {
     for (endpoint, asked) in [
-        (", protocol: rest, access: full", "`protocol: rest`"),
         (", protocol: websocket, access: read-only", "`protocol: websocket`"),
         (", protocol: graphql, access: read-only", "`protocol: graphql`"),
         (", protocol: json-rpc, rules: [{ allow: { method: a } }]", "`protocol: json-rpc`"),
@@ -33,10 +32,16 @@ fn the_first_endpoint_that_asks_for_more_is_named_with_its_line() {
 }
 
 #[test]
-fn connections_alone_ask_for_nothing_more() {
+fn what_is_enforced_asks_for_nothing_more() {
     // The line is that of the datagrams after it.
-    for endpoint in ["", ", protocol: tcp", ", tls: skip", ", allowed_ips: [10.0.0.0/8]"] {
+    for endpoint in [
+        "",
+        ", protocol: tcp",
+        ", protocol: rest, access: full",
+        ", tls: skip",
+        ", allowed_ips: [10.0.0.0/8]",
+    ] {
         assert_eq!(beyond(endpoint).map(|found| found.line), Some(8), "{endpoint}");
     }
-    assert_eq!(Policy::deny_all().beyond_connections(), None);
+    assert_eq!(Policy::deny_all().unenforced(), None);
 }

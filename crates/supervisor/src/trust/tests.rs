@@ -201,7 +201,7 @@ fn an_operators_list_is_trusted_in_the_jail_too() {
     assert_eq!(last[last.len() - 2..], [pem(&corporate), pem(&authority)]);
 
     fs::write(&file, vec![b'\n'; usize::try_from(AUTHORITIES_BYTES).unwrap() + 1]).unwrap();
-    assert!(Trust::make(folder.path(), Some(&file)).unwrap().fill(authority.pem()).is_err());
+    assert!(Trust::make(folder.path(), Some(&file)).is_err());
     let error = Trust::make(folder.path(), Some(Path::new("/not/here"))).unwrap_err();
     assert!(error.to_string().starts_with("`/not/here`: "), "{error}");
 }

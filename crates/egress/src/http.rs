@@ -8,6 +8,7 @@
 mod body;
 mod first;
 pub(crate) mod h1;
+mod h2;
 mod inbox;
 mod judge;
 pub(crate) mod line;
@@ -15,18 +16,22 @@ mod record;
 mod response;
 mod secure;
 
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
 use openshell_audit::Way;
 use openshell_types::Authority;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use crate::accept::Context;
 use crate::authorize::Watch;
 use crate::exchange;
-use crate::refusal::Refusal;
 use crate::report::Attempt;
 use crate::seams::Identified;
-use crate::stream::Stream;
-use crate::tls::{Alpn, Protocol};
+use crate::stream::{Stream, Upward};
+use crate::tls::{Alpn, Protocol, Rewound};
 use first::{First, Speech};
 use h1::Client;
 use line::Line;
@@ -77,6 +82,8 @@ pub(crate) enum End {
     Done,
     /// It gets these last words.
     Farewell(Vec<u8>),
+    /// It closed its connection itself.
+    Closed,
     /// Something was cut off, which must not look like a regular end.
     Broken,
 }
@@ -86,6 +93,7 @@ impl End {
     pub(crate) async fn tell(self, client: impl Stream) {
         match self {
             Self::Done => exchange::farewell(client, &[]).await,
+            Self::Closed => {}
             Self::Farewell(words) => exchange::farewell(client, &words).await,
             Self::Broken => exchange::reset(client),
         }
@@ -120,9 +128,11 @@ pub(crate) async fn serve(
             secure::serve(session, (client, first.into_held()), hello, (watch, attempt)).await;
         }
         Ok(Speech::Http2) => {
-            let detail = "HTTP/2 is only spoken within TLS here".to_owned();
-            attempt.refused(&Refusal::unsupported(detail));
-            exchange::reset(client);
+            if !allow(&mut attempt, &watch) {
+                return exchange::reset(client);
+            }
+            let client = Rewound::new(first.into_held(), client);
+            streams(&session, client, None, (&mut watch, &mut attempt)).await;
         }
         Err(refusal) => {
             attempt.refused(&refusal);
@@ -153,4 +163,27 @@ async fn requests<C: Stream>(
         end = h1::serve(session, &mut client, own) => end,
     };
     end.tell(client.into_inner()).await;
+}
+
+/// Serves the streams of a client that speaks HTTP/2.
+async fn streams<C: Stream>(
+    session: &Session<'_>,
+    client: C,
+    own: Option<(Upward, SocketAddr)>,
+    (watch, attempt): (&mut Watch, &mut Attempt),
+) {
+    // The connection beneath stays with HTTP/2 until its end: a second hold on it is what resets it.
+    let beneath = client.tcp().as_fd().try_clone_to_owned();
+    let end = tokio::select! {
+        biased;
+        (refusal, generation) = watch.ended() => {
+            attempt.revoked(&refusal, generation);
+            End::Broken
+        }
+        end = h2::serve(session, client, own) => end,
+    };
+    if let (End::Broken, Ok(beneath)) = (end, beneath) {
+        // Failing means that the connection is already gone.
+        let _ = SockRef::from(&beneath).set_linger(Some(Duration::ZERO));
+    }
 }

@@ -131,3 +131,21 @@ pub const REMEMBERED: usize = 1024;
 pub const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
 /// The largest file of further authorities that is read, in bytes; a longer one is refused.
 pub const CA_FILE: usize = 4 * 1024 * 1024;
+
+/// Streams that a client of HTTP/2 may have open at once on one connection; more wait.
+pub const STREAMS: u32 = 128;
+
+/// Octets of one HTTP/2 stream that are taken before its reader took them.
+pub const STREAM_WINDOW: u32 = 1024 * 1024;
+
+/// The same, of all streams of one connection.
+pub const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+
+/// Octets of one HTTP/2 stream that wait for their reader's window.
+pub const STREAM_SENT: usize = 256 * 1024;
+
+/// Streams that a client of HTTP/2 reset before they were looked at; one more ends its connection.
+pub const RESET_STREAMS: usize = 32;
+
+/// How long the handshake of HTTP/2 may take; then the connection is closed.
+pub const H2_HANDSHAKE: Duration = Duration::from_secs(10);

@@ -205,6 +205,41 @@ impl Refusal {
         response
     }
 
+    /// The response for a client of HTTP/2: its head, and the body.
+    pub(crate) fn to_parts(
+        &self,
+        to: &Destination,
+        binary: Option<&str>,
+    ) -> (http::response::Builder, Vec<u8>) {
+        let body = serde_json::to_vec(&self.body(to, binary)).unwrap_or_default();
+        let mut head = http::Response::builder()
+            .status(self.status)
+            .header("content-type", "application/problem+json")
+            .header("cache-control", "no-store")
+            .header("content-length", body.len());
+        if self.status == 403 {
+            head = head.header("x-openshell-policy", "denied");
+        }
+        (head, body)
+    }
+
+    /// The response for a client of gRPC, which has codes and one sentence of its own.
+    pub(crate) fn to_grpc(&self) -> http::response::Builder {
+        const INVALID_ARGUMENT: u32 = 3;
+        const PERMISSION_DENIED: u32 = 7;
+        const UNAVAILABLE: u32 = 14;
+        let status = match self.status {
+            403 => PERMISSION_DENIED,
+            408 | 502 => UNAVAILABLE,
+            _ => INVALID_ARGUMENT,
+        };
+        http::Response::builder()
+            .header("content-type", "application/grpc")
+            .header("x-openshell-policy", "denied")
+            .header("grpc-status", status)
+            .header("grpc-message", percent_encoded(&self.detail))
+    }
+
     fn body<'a>(&'a self, to: &'a Destination, binary: Option<&'a str>) -> Body<'a> {
         let host = to.name.clone().or_else(|| to.address.map(|address| address.to_string()));
         let is_missing = self.error == "policy_denied" && host.is_some();
@@ -318,4 +353,16 @@ struct Missing<'a> {
     port: u16,
     binary: Option<&'a str>,
     edit: Option<&'a str>,
+}
+
+/// A sentence as gRPC has it: `%XX` for all but printable ASCII, and for `%`.
+fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
 }

@@ -11,7 +11,7 @@ use tokio_rustls::server::TlsStream;
 use crate::tls::{Rewound, Verified};
 
 /// A stream that stands on a TCP connection.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// The connection beneath.
     fn tcp(&self) -> &TcpStream;
 }
@@ -19,6 +19,12 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
 impl Stream for TcpStream {
     fn tcp(&self) -> &TcpStream {
         self
+    }
+}
+
+impl Stream for Rewound {
+    fn tcp(&self) -> &TcpStream {
+        self.stream()
     }
 }
 

@@ -8,5 +8,6 @@ mod refusals;
 mod requests;
 mod resolving;
 mod revocation;
+mod secure;
 mod ways;
 mod world;

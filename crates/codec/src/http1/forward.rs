@@ -88,7 +88,12 @@ fn host_value(authority: &Authority, default_port: u16) -> String {
     }
 }
 
-/// Fields of this hop only, of the way to us, or rebuilt by us.
+/// Whether a client's field, whose name is given in lower case, goes upstream as it is: it is not of
+/// this hop only, nor of the way to us, nor rebuilt by us.
+pub fn goes_upstream(name: &str) -> bool {
+    !is_dropped(name)
+}
+
 fn is_dropped(name: &str) -> bool {
     const DROPPED: [&str; 12] = [
         "connection",

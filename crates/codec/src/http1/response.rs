@@ -90,10 +90,8 @@ impl ResponseHead {
         for header in &self.headers {
             // A HEAD's or a 304's length states what is not sent.
             let is_length = header.name == "content-length" && self.body == ResponseBody::None;
-            let is_dropped = DROPPED.contains(&header.name.as_str())
-                || header.name.starts_with("proxy-")
-                || named.contains(&header.name);
-            if is_length && self.status >= 200 || !is_dropped {
+            let goes = goes_to_client(&header.name) && !named.contains(&header.name);
+            if is_length && self.status >= 200 || goes {
                 put(&mut out, header.name.as_bytes(), &header.value);
             }
         }
@@ -114,6 +112,11 @@ impl ResponseHead {
         out.extend_from_slice(b"\r\n");
         out
     }
+}
+
+/// Whether a server's field, whose name is given in lower case, goes to the client as it is.
+pub fn goes_to_client(name: &str) -> bool {
+    !DROPPED.contains(&name) && !name.starts_with("proxy-")
 }
 
 /// Appends one field.

@@ -49,13 +49,27 @@ impl RequestRecord {
 
     /// A refusal in words for the client.
     pub(crate) fn words(&self, refusal: &Refusal) -> Vec<u8> {
-        let binary = self.http.caller.as_ref().map(|caller| caller.binary.as_str());
-        refusal.to_response(&self.http.destination, binary)
+        refusal.to_response(self.destination(), self.binary())
+    }
+
+    /// Notes the policy that decides.
+    pub(crate) const fn under(&mut self, generation: Generation) {
+        self.http.generation = generation;
+    }
+
+    /// Where to, for the denial.
+    pub(crate) const fn destination(&self) -> &Destination {
+        &self.http.destination
+    }
+
+    /// The binary that asked, for the denial.
+    pub(crate) fn binary(&self) -> Option<&str> {
+        self.http.caller.as_ref().map(|caller| caller.binary.as_str())
     }
 
     /// Reports that it was allowed, or that its denial was only noted; says whether that is on
     /// record.
-    fn allowed(mut self, passed: &Passed, address: IpAddr) -> bool {
+    pub(crate) fn allowed(mut self, passed: &Passed, address: IpAddr) -> bool {
         self.http.rule = Some(passed.rule.clone());
         self.http.destination.address = Some(address);
         let is_noted = passed.noted.is_some();
@@ -65,7 +79,7 @@ impl RequestRecord {
     }
 
     /// Reports that it went no further.
-    fn refused(mut self, refusal: &Refusal) {
+    pub(crate) fn refused(mut self, refusal: &Refusal) {
         self.http.rule.clone_from(&refusal.rule);
         self.http.outcome = if refusal.is_denial() { Outcome::Denied } else { Outcome::Failed };
         self.http.reason = Some(refusal.to_reason());
@@ -101,7 +115,7 @@ impl<'a> Account<'a> {
 
     /// Notes the policy that decides.
     pub(crate) fn under(&mut self, generation: Generation) {
-        self.request.http.generation = generation;
+        self.request.under(generation);
         if let Some(attempt) = &mut self.attempt {
             attempt.under(generation);
         }

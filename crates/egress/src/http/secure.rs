@@ -1,6 +1,8 @@
 //! Ending TLS, so that what it carries can be judged. The server is asked first what it speaks, or
 //! was asked before: the client is offered just that.
 
+use std::net::SocketAddr;
+
 use openshell_codec::client_hello::ClientHello;
 use openshell_types::Host;
 use rustls::AlertDescription;
@@ -8,13 +10,16 @@ use tokio::net::TcpStream;
 
 use super::h1::Client;
 use super::line::{self, Line};
-use super::{Carrier, Session, allow, requests};
+use super::{Carrier, Session, allow, requests, streams};
 use crate::authorize::Watch;
 use crate::exchange;
 use crate::refusal::Refusal;
 use crate::report::Attempt;
 use crate::stream::Upward;
 use crate::tls::{Alpn, Protocol, accept, alert, negotiated};
+
+/// What the server speaks, and a connection to it if one was needed to learn that.
+type Chosen = (Option<Protocol>, Option<(Upward, SocketAddr)>);
 
 /// A refusal, and what the client's TLS is told.
 type Refused = (Refusal, AlertDescription);
@@ -57,7 +62,13 @@ pub(super) async fn serve(
     if !allow(&mut attempt, &watch) {
         return exchange::reset(client);
     }
-    requests(&session, Client::new(client, &[]), own, (&mut watch, &mut attempt)).await;
+    let record = (&mut watch, &mut attempt);
+    if protocol == Some(Protocol::Http2) {
+        streams(&session, client, own, record).await;
+    } else {
+        let own = own.map(|(upward, address)| Line::new(upward, address));
+        requests(&session, Client::new(client, &[]), own, record).await;
+    }
 }
 
 /// Checks that the hello asks for the server that the connection was allowed for, and says what
@@ -96,10 +107,7 @@ fn check(session: &Session<'_>, hello: &ClientHello) -> Result<Alpn, Refused> {
 
 /// What the server speaks of what the client offers. When nobody has asked it yet, it is asked
 /// now, over a connection that then carries the first request.
-async fn choose(
-    session: &Session<'_>,
-    offer: Alpn,
-) -> Result<(Option<Protocol>, Option<Line>), Refused> {
+async fn choose(session: &Session<'_>, offer: Alpn) -> Result<Chosen, Refused> {
     let (tls, to) = (&session.context.seams.tls, &session.to);
     let (protocol, own) = match tls.remembered.get(&to.host, to.port, offer) {
         Some(protocol) => (protocol, None),
@@ -115,7 +123,7 @@ async fn choose(
                 Upward::Plain(_) => None,
             };
             tls.remembered.put(&to.host, to.port, offer, protocol);
-            (protocol, Some(Line::new(upward, address)))
+            (protocol, Some((upward, address)))
         }
     };
     if offer == Alpn::Http2 && protocol != Some(Protocol::Http2) {

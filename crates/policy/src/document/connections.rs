@@ -49,7 +49,6 @@ fn unenforced(endpoint: &Endpoint) -> Option<String> {
         (endpoint.protocol == Protocol::GraphQl, "`protocol: graphql`"),
         (endpoint.protocol == Protocol::JsonRpc, "`protocol: json-rpc`"),
         (endpoint.protocol == Protocol::Mcp, "`protocol: mcp`"),
-        (endpoint.protocol == Protocol::Grpc, "`protocol: grpc`"),
         (options.budget.is_some(), "`budget`"),
         (options.signing.is_some(), "`credential_signing`"),
         (options.credential_provider.is_some(), "`credential_binding`"),

@@ -17,7 +17,6 @@ fn the_first_endpoint_that_asks_for_more_is_named_with_its_line() {
         (", protocol: graphql, access: read-only", "`protocol: graphql`"),
         (", protocol: json-rpc, rules: [{ allow: { method: a } }]", "`protocol: json-rpc`"),
         (", protocol: mcp, mcp: { allow_all_known_mcp_methods: true }", "`protocol: mcp`"),
-        (", protocol: grpc, access: full", "`protocol: grpc`"),
         (", protocol: udp", "`protocol: udp`"),
         (", budget: { bytes: 1000 }", "`budget`"),
         (", credential_binding: { provider: corp }", "`credential_binding`"),
@@ -38,6 +37,7 @@ fn what_is_enforced_asks_for_nothing_more() {
         "",
         ", protocol: tcp",
         ", protocol: rest, access: full",
+        ", protocol: grpc, access: full",
         ", tls: skip",
         ", allowed_ips: [10.0.0.0/8]",
     ] {

@@ -1,0 +1,89 @@
+//! Moving what follows a head in a stream: data and trailers, no faster than they are read.
+
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream, SendStream};
+
+/// Which side broke off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// The one that is read.
+    Source,
+    /// The one that is written.
+    Sink,
+}
+
+/// Moves all of `from` to `to`. When one breaks off, so does the other.
+pub(super) async fn pump(mut from: RecvStream, mut to: SendStream<Bytes>) -> Result<(), Broken> {
+    loop {
+        let data = tokio::select! {
+            data = from.data() => data,
+            _ = poll_fn(|context| to.poll_reset(context)) => return Err(Broken::Sink),
+        };
+        match data {
+            Some(Ok(data)) => {
+                let length = data.len();
+                let ends = from.is_end_stream();
+                send(&mut to, data, ends).await?;
+                // Only now may the sender send as much again.
+                let _ = from.flow_control().release_capacity(length);
+                if ends {
+                    return Ok(());
+                }
+            }
+            Some(Err(error)) => {
+                // SECURITY: E12; what was cut short is not ended as if it were whole.
+                to.send_reset(error.reason().unwrap_or(Reason::INTERNAL_ERROR));
+                return Err(Broken::Source);
+            }
+            None => break,
+        }
+    }
+    match from.trailers().await {
+        Ok(Some(trailers)) => to.send_trailers(trailers).map_err(|_| Broken::Sink),
+        Ok(None) => to.send_data(Bytes::new(), true).map_err(|_| Broken::Sink),
+        Err(error) => {
+            to.send_reset(error.reason().unwrap_or(Reason::INTERNAL_ERROR));
+            Err(Broken::Source)
+        }
+    }
+}
+
+/// Sends a whole body.
+pub(super) async fn send_all(to: &mut SendStream<Bytes>, body: Vec<u8>) -> Result<(), Broken> {
+    send(to, body.into(), true).await
+}
+
+/// Sends as the reader makes room.
+async fn send(to: &mut SendStream<Bytes>, mut data: Bytes, ends: bool) -> Result<(), Broken> {
+    if data.is_empty() {
+        return to.send_data(data, ends).map_err(|_| Broken::Sink);
+    }
+    while !data.is_empty() {
+        to.reserve_capacity(data.len());
+        let room = poll_fn(|context| to.poll_capacity(context)).await;
+        let Some(Ok(room)) = room else { return Err(Broken::Sink) };
+        let part = data.split_to(room.min(data.len()));
+        let is_last = ends && data.is_empty();
+        to.send_data(part, is_last).map_err(|_| Broken::Sink)?;
+    }
+    Ok(())
+}
+
+/// Reads a whole body of at most `longest` octets; `None` when it is longer.
+pub(super) async fn collect(
+    from: &mut RecvStream,
+    longest: usize,
+) -> Result<Option<Vec<u8>>, h2::Error> {
+    let mut body = Vec::new();
+    while let Some(data) = from.data().await {
+        let data = data?;
+        if body.len().saturating_add(data.len()) > longest {
+            return Ok(None);
+        }
+        body.extend_from_slice(&data);
+        let _ = from.flow_control().release_capacity(data.len());
+    }
+    Ok(Some(body))
+}

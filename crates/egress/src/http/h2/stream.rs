@@ -1,0 +1,303 @@
+//! One stream: one request and its answer.
+
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
+use openshell_codec::http1::{Header, goes_to_client, goes_upstream};
+use tokio::time::timeout;
+
+use super::super::Session;
+use super::super::judge::{self, Passed, Question, Wants};
+use super::super::line;
+use super::super::record::RequestRecord;
+use super::relay;
+use super::upstream::{Upstream, broken};
+use crate::limits;
+use crate::refusal::Refusal;
+
+/// Serves one stream.
+pub(super) async fn serve(
+    session: &Session<'_>,
+    upstream: &Upstream<'_>,
+    request: Request<RecvStream>,
+    mut answer: SendResponse<Bytes>,
+) {
+    let (head, mut body) = request.into_parts();
+    let is_grpc = head.headers.get("content-type").is_some_and(|value| {
+        value.as_bytes().get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
+    });
+    let mut record = RequestRecord::begin(session);
+    let head = Head { headers: headers(&head.headers), head };
+    match admit(session, upstream, (&head, &mut body), &mut record).await {
+        Ok(Admitted { passed, held, mut requests, address }) => {
+            // SECURITY: M13; nothing goes upstream without its record.
+            if !record.allowed(&passed, address.ip()) {
+                return answer.send_reset(Reason::INTERNAL_ERROR);
+            }
+            let outgoing = match to_upstream(session, &head, &passed, held.as_deref()) {
+                Ok(outgoing) => outgoing,
+                Err(refusal) => return refuse(session, answer, &refusal, is_grpc),
+            };
+            let ends = body.is_end_stream() && held.as_ref().is_none_or(Vec::is_empty);
+            match requests.send_request(outgoing, ends) {
+                Ok((response, up)) => {
+                    let up = Up { stream: up, held, body, ends };
+                    exchange(session, response, up, (answer, is_grpc)).await;
+                }
+                Err(error) => refuse(session, answer, &broken(&error), is_grpc),
+            }
+        }
+        Err(refusal) => {
+            let words = |answer| say(&record, answer, &refusal, is_grpc);
+            words(answer);
+            record.refused(&refusal);
+        }
+    }
+}
+
+/// A request's head, and its fields as the policy is asked.
+struct Head {
+    head: http::request::Parts,
+    headers: Vec<Header>,
+}
+
+/// A request that may go upstream.
+struct Admitted {
+    passed: Passed,
+    held: Option<Vec<u8>>,
+    requests: SendRequest<Bytes>,
+    address: std::net::SocketAddr,
+}
+
+/// Judges a request and finds its connection, under the policy that is in force when both are done.
+async fn admit(
+    session: &Session<'_>,
+    upstream: &Upstream<'_>,
+    (head, body): (&Head, &mut RecvStream),
+    record: &mut RequestRecord,
+) -> Result<Admitted, Refusal> {
+    let question = question(session, head, !body.is_end_stream())?;
+    let mut held: Option<Vec<u8>> = None;
+    loop {
+        let permit = line::permit(session)?;
+        let generation = permit.generation();
+        record.under(generation);
+        let reading = judge::read(session, &permit, &question, record)?;
+        if held.is_none() && question.has_body {
+            held = read_body(body, head, reading.wants(&question)).await?;
+        }
+        let passed = reading.decide(&permit, &question, held.as_deref())?;
+        let (requests, address, permit) = upstream.ready(permit).await?;
+        // SECURITY: E10; while the server was dialled, the policy may have changed its mind.
+        if permit.generation() == generation
+            && session.context.policy.borrow().generation == generation
+        {
+            return Ok(Admitted { passed, held, requests, address });
+        }
+    }
+}
+
+fn question<'a>(
+    session: &Session<'_>,
+    head: &'a Head,
+    has_body: bool,
+) -> Result<Question<'a>, Refusal> {
+    let uri = &head.head.uri;
+    let scheme = if session.is_secure() { "https" } else { "http" };
+    if head.head.method == Method::CONNECT {
+        // SECURITY: F6; neither a tunnel nor another protocol in a stream.
+        return Err(Refusal::unsupported("a tunnel within a stream is not allowed".to_owned()));
+    }
+    if uri.scheme_str() != Some(scheme) {
+        return Err(Refusal::malformed_request(format!("the request's scheme is not {scheme}")));
+    }
+    let authority = uri.authority().map(http::uri::Authority::as_str);
+    let mut hosts = head.headers.iter().filter(|header| header.name == "host");
+    // SECURITY: F1; two names for the server, of which another reader may take the other.
+    let differs = hosts.any(|host| authority.is_some_and(|name| host.value != name.as_bytes()));
+    if authority.is_none() || differs {
+        return Err(Refusal::other_authority(&session.to));
+    }
+    let target = uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
+    let method = head.head.method.as_str();
+    Ok(Question { method, target, authority, headers: &head.headers, has_body })
+}
+
+fn headers(map: &HeaderMap) -> Vec<Header> {
+    map.iter()
+        .map(|(name, value)| Header {
+            name: name.as_str().to_owned(),
+            value: value.as_bytes().to_vec(),
+        })
+        .collect()
+}
+
+/// Reads the body, if it must be known before the request can be judged.
+async fn read_body(
+    body: &mut RecvStream,
+    head: &Head,
+    wants: Wants,
+) -> Result<Option<Vec<u8>>, Refusal> {
+    let stated = head.head.headers.get("content-length").and_then(|value| value.to_str().ok());
+    let stated: Option<usize> = stated.and_then(|text| text.parse().ok());
+    let longest = match wants {
+        Wants::Nothing => return Ok(None),
+        // Of a longer form nothing is taken, so that all of it can be passed on.
+        Wants::Form(longest) if stated.is_some_and(|length| length <= longest) => longest,
+        Wants::Form(_) => return Ok(None),
+        Wants::Whole(longest) => longest,
+    };
+    match timeout(limits::BODY_TIMEOUT, relay::collect(body, longest)).await {
+        Ok(Ok(Some(body))) => Ok(Some(body)),
+        Ok(Ok(None)) => Err(Refusal::body_too_long(longest)),
+        Ok(Err(error)) => {
+            Err(Refusal::no_request("no_request", &format!("the client went away: {error}")))
+        }
+        Err(_) => {
+            Err(Refusal::no_request("body_timeout", "the client did not end its body in time"))
+        }
+    }
+}
+
+/// The request that goes upstream: the target that was judged, one authority, and no field of this
+/// hop or of the way to us.
+fn to_upstream(
+    session: &Session<'_>,
+    head: &Head,
+    passed: &Passed,
+    held: Option<&[u8]>,
+) -> Result<Request<()>, Refusal> {
+    let scheme = if session.is_secure() { "https" } else { "http" };
+    let authority = if session.to.port.number() == session.default_port() {
+        session.to.host.to_string()
+    } else {
+        session.to.to_string()
+    };
+    let malformed =
+        || Refusal::malformed_request("the request cannot be written in HTTP/2".to_owned());
+    let uri = Uri::builder()
+        .scheme(scheme)
+        .authority(authority)
+        .path_and_query(passed.target.as_str())
+        .build()
+        .map_err(|_| malformed())?;
+    let mut request = Request::new(());
+    *request.method_mut() = head.head.method.clone();
+    *request.version_mut() = Version::HTTP_2;
+    *request.uri_mut() = uri;
+    for (name, value) in &head.head.headers {
+        // RFC 9113, section 8.2.2: the one value of `te` that has a meaning; gRPC needs it.
+        let is_te = name == "te" && value == "trailers";
+        let is_length = name == "content-length" && held.is_none();
+        let is_coding = held.is_some() && (name == "content-encoding" || name == "expect");
+        if is_te || is_length || goes_upstream(name.as_str()) && !is_coding {
+            request.headers_mut().append(name, value.clone());
+        }
+    }
+    if let Some(body) = held {
+        request.headers_mut().insert("content-length", HeaderValue::from(body.len()));
+    }
+    Ok(request)
+}
+
+/// What of a request is still to be sent.
+struct Up {
+    stream: h2::SendStream<Bytes>,
+    held: Option<Vec<u8>>,
+    body: RecvStream,
+    ends: bool,
+}
+
+/// Sends the body, while the answer already comes in.
+async fn exchange(
+    session: &Session<'_>,
+    response: ResponseFuture,
+    up: Up,
+    (mut answer, is_grpc): (SendResponse<Bytes>, bool),
+) {
+    let mut sent = std::pin::pin!(send(up));
+    let mut is_sent = false;
+    let mut response = std::pin::pin!(response);
+    let received = loop {
+        tokio::select! {
+            received = &mut response => break received,
+            result = &mut sent, if !is_sent => {
+                is_sent = true;
+                // The server may have said why it does not want the rest.
+                if matches!(result, Err(relay::Broken::Source)) {
+                    return answer.send_reset(Reason::CANCEL);
+                }
+            }
+            // SECURITY: a client that gives up takes its request back from the server.
+            _ = poll_fn(|context| answer.poll_reset(context)) => return,
+        }
+    };
+    let (head, body) = match received {
+        Ok(response) => response.into_parts(),
+        Err(error) => return refuse(session, answer, &broken(&error), is_grpc),
+    };
+    let ends = body.is_end_stream();
+    let Ok(down) = answer.send_response(to_client(&head), ends) else { return };
+    if ends {
+        return;
+    }
+    let mut received = std::pin::pin!(relay::pump(body, down));
+    loop {
+        tokio::select! {
+            _ = &mut received => return,
+            _ = &mut sent, if !is_sent => is_sent = true,
+        }
+    }
+}
+
+async fn send(up: Up) -> Result<(), relay::Broken> {
+    let Up { mut stream, held, body, ends } = up;
+    if ends {
+        return Ok(());
+    }
+    match held {
+        Some(held) => relay::send_all(&mut stream, held).await,
+        None => relay::pump(body, stream).await,
+    }
+}
+
+/// The head that the client gets.
+fn to_client(head: &http::response::Parts) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = head.status;
+    *response.version_mut() = Version::HTTP_2;
+    for (name, value) in &head.headers {
+        if name == "content-length" || goes_to_client(name.as_str()) {
+            response.headers_mut().append(name, value.clone());
+        }
+    }
+    response
+}
+
+/// Words for a client whose request was allowed, and recorded, and then came to nothing.
+fn refuse(session: &Session<'_>, answer: SendResponse<Bytes>, refusal: &Refusal, is_grpc: bool) {
+    say(&RequestRecord::begin(session), answer, refusal, is_grpc);
+}
+
+fn say(record: &RequestRecord, mut answer: SendResponse<Bytes>, refusal: &Refusal, is_grpc: bool) {
+    if is_grpc {
+        if let Ok(head) = refusal.to_grpc().body(()) {
+            // Failing means that the client is gone.
+            let _ = answer.send_response(head, true);
+        }
+        return;
+    }
+    let (head, body) = refusal.to_parts(record.destination(), record.binary());
+    if let Ok(head) = head.body(())
+        && let Ok(mut stream) = answer.send_response(head, false)
+    {
+        // It is short: it waits in the stream for the client's window.
+        let _ = stream.send_data(body.into(), true);
+    }
+}
+
+const GRPC: &[u8] = b"application/grpc";

@@ -187,8 +187,8 @@ fn ready(config: Config, begun: (Raising, Trust), given: Given) -> Result<Booted
         policy,
     };
     drop_privileges(booted.spec.identity).map_err(BootError::Privileges)?;
-    let readable = READABLE.iter().map(PathBuf::from).chain(booted.upstream.ca_file.clone());
-    let seal = SupervisorSeal { writable: Vec::new(), readable: readable.collect() };
+    let readable = READABLE.iter().map(PathBuf::from).collect();
+    let seal = SupervisorSeal { writable: Vec::new(), readable };
     let report = seal_supervisor(&seal).map_err(BootError::Seal)?;
     tracing::info!(landlock = report.landlock, "Supervisor is sealed");
     Ok(booted)

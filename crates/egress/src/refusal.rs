@@ -33,9 +33,13 @@ pub(crate) struct Refusal {
 
 /// What a refused request asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Asked {
-    method: String,
-    path: String,
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    /// As what it was judged: the word of an endpoint's `protocol`.
+    pub(crate) protocol: &'static str,
+    /// What it asks for beyond that, for the audit.
+    pub(crate) operations: Vec<String>,
 }
 
 impl Refusal {
@@ -49,10 +53,24 @@ impl Refusal {
         }
     }
 
-    /// The policy said no to a request, in these words.
-    pub(crate) fn request(why: Explanation, method: &str, path: &str) -> Self {
-        let asked = Asked { method: method.to_owned(), path: path.to_owned() };
-        Self { request: Some(Box::new(asked)), ..Self::policy(why) }
+    /// The same, of this request.
+    pub(crate) fn about(self, asked: Asked) -> Self {
+        Self { request: Some(Box::new(asked)), ..self }
+    }
+
+    /// What the refused request asked for beyond its head.
+    pub(crate) fn operations(&self) -> &[String] {
+        self.request.as_deref().map_or(&[], |asked| &asked.operations)
+    }
+
+    /// A request where GraphQL is judged that cannot be read as such.
+    pub(crate) fn invalid_graphql(detail: String) -> Self {
+        Self::new(400, "invalid_graphql_request", "graphql", detail)
+    }
+
+    /// A request where calls are judged that cannot be read as such.
+    pub(crate) fn invalid_call(detail: String) -> Self {
+        Self::new(400, "invalid_jsonrpc_request", "jsonrpc", detail)
     }
 
     /// A request that cannot be judged as it is written.
@@ -245,7 +263,7 @@ impl Refusal {
         let is_missing = self.error == "policy_denied" && host.is_some();
         let request = self.request.as_deref();
         let rule_missing = (is_missing && self.predicate != "unidentified").then(|| Missing {
-            kind: if request.is_some() { "rest_allow" } else { "l4_allow" },
+            kind: request.map_or("l4_allow", Asked::rule_missing),
             method: request.map(|asked| asked.method.as_str()),
             path: request.map(|asked| asked.path.as_str()),
             host: host.clone(),
@@ -260,7 +278,7 @@ impl Refusal {
             policy: self.rule.as_deref(),
             rule: None,
             layer: if request.is_some() { "l7" } else { "l4" },
-            protocol: request.map(|_| "rest"),
+            protocol: request.map(|asked| asked.protocol),
             method: request.map(|asked| asked.method.as_str()),
             path: request.map(|asked| asked.path.as_str()),
             host,
@@ -313,6 +331,20 @@ impl Refusal {
                 "The policy allows this connection, but the other side could not be reached."
             }
             _ => "The request was not understood. The policy was not asked.",
+        }
+    }
+}
+
+impl Asked {
+    /// What kind of rule would allow it.
+    fn rule_missing(&self) -> &'static str {
+        match self.protocol {
+            "websocket" => "websocket_allow",
+            "graphql" => "graphql_allow",
+            "json-rpc" => "jsonrpc_allow",
+            "mcp" => "mcp_allow",
+            "grpc" => "grpc_allow",
+            _ => "rest_allow",
         }
     }
 }

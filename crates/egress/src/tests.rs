@@ -1,6 +1,7 @@
 //! The whole egress over real sockets. Upstreams are services of this host, reached as
 //! `host.openshell.internal`; only the kernel's knowledge of callers is a stand-in.
 
+mod bodies;
 mod dns;
 mod floods;
 mod hello;

@@ -164,12 +164,14 @@ async fn one<C: Stream>(
         Ok(admitted) => admitted,
         Err(refusal) => return Next::End(refuse(account, &refusal)),
     };
-    let Admitted { line, passed, held } = admitted;
+    let Admitted { line, mut passed, held } = admitted;
     // SECURITY: M13; nothing goes upstream without its record.
     if !account.allowed(&passed, line.address.ip()) {
         return Next::End(End::Broken);
     }
-    exchange(session, client, Outgo { head, passed, held }, (own, line)).await
+    let decoded = passed.body.is_some();
+    let held = passed.body.take().or(held);
+    exchange(session, client, Outgo { head, passed, held, decoded }, (own, line)).await
 }
 
 /// A request that may go upstream.
@@ -274,6 +276,8 @@ struct Outgo<'a> {
     head: &'a RequestHead,
     passed: Passed,
     held: Option<Vec<u8>>,
+    /// Whether the codings of what is held were undone.
+    decoded: bool,
 }
 
 /// Sends a request and passes its answer on.
@@ -283,7 +287,7 @@ async fn exchange<C: Stream>(
     outgo: Outgo<'_>,
     (own, mut line): (&mut Option<Line>, Line),
 ) -> Next {
-    let Outgo { head, passed, held } = outgo;
+    let Outgo { head, passed, held, decoded } = outgo;
     let body = held.as_ref().map_or(head.body, |body| match body.len() as u64 {
         0 => Body::None,
         length => Body::Length(length),
@@ -293,7 +297,7 @@ async fn exchange<C: Stream>(
         authority: &session.to,
         default_port: session.default_port(),
         body,
-        decoded: held.is_some(),
+        decoded,
     };
     let mut bytes = match head.to_upstream(&forwarded) {
         Ok(bytes) => bytes,

@@ -3,15 +3,18 @@
 use jiff::Timestamp;
 use openshell_codec::http1::Header;
 use openshell_codec::target::{Doubtful, Method, Options, Target, TargetError, methods_to_judge};
-use openshell_policy::{Content, Grant, Inspection, Request, Verdict};
+use openshell_policy::{
+    Content, Grant, GraphqlOperation, Inspection, Refused, Request, RequestDenial, Verdict,
+};
 use openshell_types::{Authority, Host};
 use smallvec::SmallVec;
 
 use super::Session;
+use super::content::{self, Carried, Looked};
 use super::record::RequestRecord;
 use crate::authorize::{Permit, destination};
 use crate::limits;
-use crate::refusal::Refusal;
+use crate::refusal::{Asked, Refusal};
 
 /// A request as it came in.
 #[derive(Clone, Copy)]
@@ -53,12 +56,18 @@ pub(crate) struct Passed {
     pub(crate) rule: String,
     /// The denial that was only noted.
     pub(crate) noted: Option<Refusal>,
+    /// What is asked for beyond the head, for the audit.
+    pub(crate) operations: Vec<String>,
+    /// The body that was judged, its codings undone. It goes upstream in place of the one that was
+    /// read, and without `Content-Encoding`; `None` when they are the same.
+    pub(crate) body: Option<Vec<u8>>,
 }
 
 impl Passed {
     /// A request over a connection whose requests are not judged: it passes as it is.
     pub(crate) fn unjudged(permit: &Permit, target: &str) -> Self {
-        Self { target: target.to_owned(), rule: permit.rule().to_owned(), noted: None }
+        let (target, rule) = (target.to_owned(), permit.rule().to_owned());
+        Self { target, rule, noted: None, operations: Vec::new(), body: None }
     }
 }
 
@@ -93,7 +102,7 @@ fn parse(permit: &Permit, method: &Method, raw: &[u8]) -> Result<Target, Refusal
     let doubtful = parse(yes, yes).map_err(malformed)?;
     let inspection = inspection(permit, doubtful.path());
     let slash = if inspection.encoded_slash { yes } else { no };
-    let query = if inspection.query { no } else { yes };
+    let query = if inspection.query || inspection.graphql { no } else { yes };
     parse(slash, query).map_err(malformed)
 }
 
@@ -129,17 +138,18 @@ fn same_server(
 impl Reading {
     /// What of the body has to be read before the request can be judged.
     pub(crate) fn wants(&self, question: &Question<'_>) -> Wants {
-        if self.inspection.graphql || self.inspection.json_rpc || self.inspection.mcp {
+        let is_encoded = || question.headers.iter().any(|own| own.name == "content-encoding");
+        if content::is_read(&self.inspection) {
             Wants::Whole(self.inspection.max_body_bytes as usize)
-        } else if question.has_body && is_form(question.headers) {
+        } else if question.has_body && is_form(question.headers) && !is_encoded() {
             Wants::Form(limits::FORM)
         } else {
             Wants::Nothing
         }
     }
 
-    /// Asks the policy. `body` is what was read of it; `None` when nothing was asked for, or when
-    /// a form was too long.
+    /// Asks the policy. `body` is what was read of it, as it came; `None` when nothing was asked
+    /// for, or when a form was not looked through.
     pub(crate) fn decide(
         &self,
         permit: &Permit,
@@ -155,8 +165,22 @@ impl Reading {
             headers.push((&header.name, value));
         }
         let query: SmallVec<[(&str, &str); 16]> = self.target.pairs().collect();
+        let raw = body.unwrap_or_default();
+        let decoded = if content::is_read(&self.inspection) {
+            content::decoded(&self.inspection, question.headers, raw)
+                .map_err(|refusal| self.about(refusal))?
+        } else {
+            None
+        };
+        let looked = Looked {
+            method: self.method.as_str(),
+            pairs: &query,
+            headers: question.headers,
+            body: decoded.as_deref().unwrap_or(raw),
+        };
+        let carried = content::read(&self.inspection, &looked);
         let mut answer: Option<Answer> = None;
-        for method in self.methods(question, body)? {
+        for method in self.methods(question, body.map(|_| looked.body))? {
             let request = Request {
                 method: &method,
                 path: self.target.path(),
@@ -164,7 +188,7 @@ impl Reading {
                 headers: &headers,
                 content: Content::Plain,
             };
-            let next = ask(permit, &request)?;
+            let next = self.ask(permit, &request, &carried)?;
             // The written method comes first and names the rule; a note of any is kept.
             if answer.as_ref().is_none_or(|known| known.noted.is_none() && next.noted.is_some()) {
                 answer = Some(next);
@@ -172,7 +196,82 @@ impl Reading {
         }
         let Answer { rule, noted } = answer
             .ok_or_else(|| Refusal::malformed_request("the request has no method".to_owned()))?;
-        Ok(Passed { target: self.target.to_string(), rule, noted })
+        let target = self.target.to_string();
+        Ok(Passed { target, rule, noted, operations: carried.words(), body: decoded })
+    }
+
+    /// Asks about a request as what it carries. Where that is not allowed, and no rule denies it,
+    /// endpoints that judge plain content are asked about its head.
+    fn ask(
+        &self,
+        permit: &Permit,
+        request: &Request<'_>,
+        carried: &Carried,
+    ) -> Result<Answer, Refusal> {
+        let ask = |content: Content<'_>| {
+            let told = || Told { protocol: self.protocol(content), words: carried.words() };
+            ask(permit, &Request { content, ..*request }, told)
+        };
+        let plain = || ask(Content::Plain);
+        let first = match carried {
+            Carried::Plain => return plain().into_answer(),
+            Carried::Unread(unread) => {
+                let refuse = || Err(self.about(unread.refusal.clone()));
+                if !unread.may_be_plain {
+                    return refuse();
+                }
+                // SECURITY: H3; what cannot be read does not slip past a denial of operations.
+                let hidden = ask(Content::Graphql(&[GraphqlOperation::Hash("")]));
+                if hidden.is_final_denial() {
+                    return hidden.into_answer();
+                }
+                let plain = plain();
+                return if plain.refused() == Some(Refused::Protocol) {
+                    refuse()
+                } else {
+                    plain.into_answer()
+                };
+            }
+            Carried::Graphql(operations) => {
+                content::with_operations(operations, |shown| ask(Content::Graphql(shown)))
+            }
+            Carried::Rpc(calls) => content::with_calls(calls, |shown| ask(Content::Rpc(shown))),
+        };
+        if !matches!(first.refused(), Some(Refused::Rule | Refused::Protocol)) {
+            return first.into_answer();
+        }
+        let plain = plain();
+        let is_better = match plain.refused() {
+            None | Some(Refused::DenyRule) => true,
+            Some(Refused::Protocol) => false,
+            Some(_) => first.refused() == Some(Refused::Protocol),
+        };
+        if is_better { plain.into_answer() } else { first.into_answer() }
+    }
+
+    /// A refusal, told with the request that it is about.
+    fn about(&self, refusal: Refusal) -> Refusal {
+        let protocol = if self.inspection.graphql { "graphql" } else { self.calls() };
+        refusal.about(Asked {
+            method: self.method.as_str().to_owned(),
+            path: self.target.path().to_owned(),
+            protocol,
+            operations: Vec::new(),
+        })
+    }
+
+    const fn calls(&self) -> &'static str {
+        if self.inspection.mcp { "mcp" } else { "json-rpc" }
+    }
+
+    const fn protocol(&self, content: Content<'_>) -> &'static str {
+        match content {
+            Content::Plain if self.inspection.grpc => "grpc",
+            Content::Plain => "rest",
+            Content::Message { .. } => "websocket",
+            Content::Graphql(_) => "graphql",
+            Content::Rpc(_) => self.calls(),
+        }
     }
 
     /// The methods under which the request must be allowed, each of them. SECURITY: G5.
@@ -182,7 +281,8 @@ impl Reading {
         body: Option<&[u8]>,
     ) -> Result<SmallVec<[String; 4]>, Refusal> {
         let headers = question.headers.iter().map(|h| (h.name.as_str(), h.value.as_slice()));
-        let forms = [self.target.query().unwrap_or_default(), body.unwrap_or_default()];
+        let form = body.filter(|_| is_form(question.headers)).unwrap_or_default();
+        let forms = [self.target.query().unwrap_or_default(), form];
         let methods = methods_to_judge(&self.method, headers, &forms)
             .map_err(|error| Refusal::malformed_request(error.to_string()))?;
         let mut methods: SmallVec<[String; 4]> =
@@ -206,23 +306,63 @@ struct Answer {
     noted: Option<Refusal>,
 }
 
+/// What is told of a request beyond its head.
+struct Told {
+    protocol: &'static str,
+    words: Vec<String>,
+}
+
+/// What the policy answered to one question.
+struct Verdicted {
+    verdict: Verdict,
+    answer: Result<Answer, Refusal>,
+}
+
+impl Verdicted {
+    /// What was refused, be it only noted.
+    const fn refused(&self) -> Option<Refused> {
+        match &self.verdict {
+            Verdict::Allow(_) => None,
+            Verdict::Audit(RequestDenial { refused, .. })
+            | Verdict::Deny(RequestDenial { refused, .. }) => Some(*refused),
+        }
+    }
+
+    /// Whether nothing else can allow the request.
+    const fn is_final_denial(&self) -> bool {
+        matches!(self.refused(), Some(Refused::DenyRule | Refused::Connection | Refused::Path))
+    }
+
+    fn into_answer(self) -> Result<Answer, Refusal> {
+        self.answer
+    }
+}
+
 /// One question to the policy.
-fn ask(permit: &Permit, request: &Request<'_>) -> Result<Answer, Refusal> {
+fn ask(permit: &Permit, request: &Request<'_>, told: impl FnOnce() -> Told) -> Verdicted {
     let (to, by, policy) = (destination(permit.to()), permit.by(), permit.policy());
     let verdict = policy.request(&to, by, request, Timestamp::now());
     let name = |grant: &Grant| policy.rule_name(grant).to_owned();
     let refusal = || {
         let why = policy.explain_request(&to, Some(by), request, &verdict);
-        Refusal::request(why, request.method, request.path)
+        let Told { protocol, words } = told();
+        let asked = Asked {
+            method: request.method.to_owned(),
+            path: request.path.to_owned(),
+            protocol,
+            operations: words,
+        };
+        Refusal::policy(why).about(asked)
     };
-    match &verdict {
+    let answer = match &verdict {
         Verdict::Allow(grant) => Ok(Answer { rule: name(grant.endpoint()), noted: None }),
         Verdict::Audit(denial) => Ok(Answer {
             rule: denial.endpoint().map(name).unwrap_or_default(),
             noted: Some(refusal()),
         }),
         Verdict::Deny(_) => Err(refusal()),
-    }
+    };
+    Verdicted { verdict, answer }
 }
 
 fn is_form(headers: &[Header]) -> bool {

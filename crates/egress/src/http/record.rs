@@ -71,6 +71,7 @@ impl RequestRecord {
     /// record.
     pub(crate) fn allowed(mut self, passed: &Passed, address: IpAddr) -> bool {
         self.http.rule = Some(passed.rule.clone());
+        self.http.operations.clone_from(&passed.operations);
         self.http.destination.address = Some(address);
         let is_noted = passed.noted.is_some();
         self.http.outcome = if is_noted { Outcome::Noted } else { Outcome::Allowed };
@@ -81,6 +82,7 @@ impl RequestRecord {
     /// Reports that it went no further.
     pub(crate) fn refused(mut self, refusal: &Refusal) {
         self.http.rule.clone_from(&refusal.rule);
+        self.http.operations = refusal.operations().to_vec();
         self.http.outcome = if refusal.is_denial() { Outcome::Denied } else { Outcome::Failed };
         self.http.reason = Some(refusal.to_reason());
         self.report.record(Event::Http(self.http));

@@ -46,9 +46,7 @@ fn unenforced(endpoint: &Endpoint) -> Option<String> {
     let key = [
         (endpoint.protocol == Protocol::Udp, "`protocol: udp`"),
         (endpoint.protocol == Protocol::WebSocket, "`protocol: websocket`"),
-        (endpoint.protocol == Protocol::GraphQl, "`protocol: graphql`"),
-        (endpoint.protocol == Protocol::JsonRpc, "`protocol: json-rpc`"),
-        (endpoint.protocol == Protocol::Mcp, "`protocol: mcp`"),
+        (!options.mcp_versions.is_empty(), "`versions` of `mcp`"),
         (options.budget.is_some(), "`budget`"),
         (options.signing.is_some(), "`credential_signing`"),
         (options.credential_provider.is_some(), "`credential_binding`"),

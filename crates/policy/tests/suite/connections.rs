@@ -14,9 +14,10 @@ fn beyond(endpoint: &str) -> Option<Diagnostic> {
 fn the_first_endpoint_that_asks_for_more_is_named_with_its_line() {
     for (endpoint, asked) in [
         (", protocol: websocket, access: read-only", "`protocol: websocket`"),
-        (", protocol: graphql, access: read-only", "`protocol: graphql`"),
-        (", protocol: json-rpc, rules: [{ allow: { method: a } }]", "`protocol: json-rpc`"),
-        (", protocol: mcp, mcp: { allow_all_known_mcp_methods: true }", "`protocol: mcp`"),
+        (
+            ", protocol: mcp, mcp: { versions: ['2025-06-18'], allow_all_known_mcp_methods: true }",
+            "`versions` of `mcp`",
+        ),
         (", protocol: udp", "`protocol: udp`"),
         (", budget: { bytes: 1000 }", "`budget`"),
         (", credential_binding: { provider: corp }", "`credential_binding`"),
@@ -38,6 +39,9 @@ fn what_is_enforced_asks_for_nothing_more() {
         ", protocol: tcp",
         ", protocol: rest, access: full",
         ", protocol: grpc, access: full",
+        ", protocol: graphql, access: read-only",
+        ", protocol: json-rpc, rules: [{ allow: { method: a } }]",
+        ", protocol: mcp, mcp: { allow_all_known_mcp_methods: true }",
         ", tls: skip",
         ", allowed_ips: [10.0.0.0/8]",
     ] {

@@ -31,6 +31,8 @@ pub(crate) struct Context {
     pub(crate) resolve: Resolve,
     pub(crate) refused: Refused,
     pub(crate) lines: Lines,
+    /// One for each WebSocket message that may have begun and not ended.
+    pub(crate) assemblies: Semaphore,
     /// One for each connection that may be served at once, over all listeners.
     places: Arc<Semaphore>,
 }
@@ -46,7 +48,18 @@ impl Egress {
         let refused = Refused::new(Arc::clone(&seams.report));
         let (names, lines) = (Names::default(), Lines::default());
         let places = Arc::new(Semaphore::new(settings.max_connections));
-        Self(Arc::new(Context { settings, policy, seams, names, resolve, refused, lines, places }))
+        let assemblies = Semaphore::new(limits::WEBSOCKET_ASSEMBLIES);
+        Self(Arc::new(Context {
+            settings,
+            policy,
+            seams,
+            names,
+            resolve,
+            refused,
+            lines,
+            assemblies,
+            places,
+        }))
     }
 
     #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! `h1` reads requests from a client and answers them; `judge` asks the policy about each, with
 //! one model for every version of HTTP, and `content` reads what requests carry for that; `line` holds the connections to upstreams, which outlive
-//! one request; `body` moves what follows a head; `secure` ends TLS around all of that. A request that is denied is answered here, and
+//! one request; `body` moves what follows a head; `websocket` goes on
+//! after an upgrade; `secure` ends TLS around all of that. A request that is denied is answered here, and
 //! its connection ends.
 
 mod body;
@@ -16,6 +17,7 @@ pub(crate) mod line;
 mod record;
 mod response;
 mod secure;
+mod websocket;
 
 use std::net::SocketAddr;
 use std::os::fd::AsFd;

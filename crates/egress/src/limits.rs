@@ -109,6 +109,24 @@ pub const LINES: usize = 256;
 
 /// The same, to one server.
 pub const LINES_EACH: usize = 32;
+
+/// WebSocket messages of clients that have begun and not ended, over all connections, of at most
+/// 16 MiB each; another waits for as long as one may be silent, then its connection is closed.
+pub const WEBSOCKET_ASSEMBLIES: usize = 32;
+
+/// How long a client may be silent within a WebSocket message; then the connection is closed.
+pub const WEBSOCKET_ASSEMBLY_IDLE: Duration = Duration::from_secs(30);
+
+/// How long a client may take for a WebSocket message; then the connection is closed.
+pub const WEBSOCKET_ASSEMBLY: Duration = Duration::from_secs(120);
+
+/// How long a server may take to accept a WebSocket message; then the connection is closed.
+pub const WEBSOCKET_SEND: Duration = Duration::from_secs(120);
+
+/// How long the other side of a WebSocket may take to answer a close frame; then its connection is
+/// closed all the same.
+pub const WEBSOCKET_CLOSE: Duration = Duration::from_secs(10);
+
 /// How long a client may take from its TLS hello to the end of the handshake; then it is dropped.
 pub const ACCEPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an upstream may take for its side of a TLS handshake; then it counts as unreachable.

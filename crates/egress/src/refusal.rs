@@ -190,6 +190,11 @@ impl Refusal {
         !matches!(self.status, 408 | 502)
     }
 
+    /// The predicate that failed.
+    pub(crate) const fn predicate(&self) -> &'static str {
+        self.predicate
+    }
+
     /// The reason as an audit record has it.
     pub(crate) fn to_reason(&self) -> Reason {
         Reason {

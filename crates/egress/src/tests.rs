@@ -11,4 +11,5 @@ mod resolving;
 mod revocation;
 mod secure;
 mod ways;
+mod websocket;
 mod world;

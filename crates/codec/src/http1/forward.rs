@@ -4,8 +4,9 @@ use openshell_types::Authority;
 
 use super::HeadError;
 use super::head::{Body, RequestHead};
-use super::response::put;
+use super::response::{put, put_switch};
 use crate::target::names_target;
+use crate::websocket::Upgrade;
 
 /// What of a request goes upstream that its client did not write.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,23 @@ impl RequestHead {
     /// judged, framing stated by us, and nothing of what concerns this connection or the way to us
     /// (RFC 9110, section 7.6). Always HTTP/1.1.
     pub fn to_upstream(&self, forwarded: &Forwarded<'_>) -> Result<Vec<u8>, HeadError> {
+        self.write(forwarded, None)
+    }
+
+    /// The same for a request that opens a WebSocket, with the extensions that may be offered.
+    pub fn to_switching_upstream(
+        &self,
+        forwarded: &Forwarded<'_>,
+        upgrade: &Upgrade,
+    ) -> Result<Vec<u8>, HeadError> {
+        self.write(forwarded, Some(upgrade))
+    }
+
+    fn write(
+        &self,
+        forwarded: &Forwarded<'_>,
+        upgrade: Option<&Upgrade>,
+    ) -> Result<Vec<u8>, HeadError> {
         let named = self.named_by_connection()?;
         let mut out = Vec::with_capacity(512);
         let Forwarded { target, authority, default_port, body, decoded } = *forwarded;
@@ -37,7 +55,8 @@ impl RequestHead {
         out.extend_from_slice(b"\r\n");
         for header in &self.headers {
             let is_coding = decoded && header.name == "content-encoding";
-            if is_dropped(&header.name) || is_coding || named.contains(&header.name) {
+            let is_offer = upgrade.is_some() && header.name == EXTENSIONS;
+            if is_dropped(&header.name) || is_coding || is_offer || named.contains(&header.name) {
                 continue;
             }
             put(&mut out, header.name.as_bytes(), &header.value);
@@ -50,6 +69,12 @@ impl RequestHead {
                 put(&mut out, b"content-length", length.to_string().as_bytes());
             }
             Body::Chunked => put(&mut out, b"transfer-encoding", b"chunked"),
+        }
+        if let Some(upgrade) = upgrade {
+            put_switch(&mut out);
+            if let Some(extensions) = upgrade.extensions() {
+                put(&mut out, EXTENSIONS.as_bytes(), extensions.as_bytes());
+            }
         }
         out.extend_from_slice(b"\r\n");
         Ok(out)
@@ -78,6 +103,9 @@ impl RequestHead {
         Ok(named)
     }
 }
+
+/// The field with a WebSocket's extensions.
+const EXTENSIONS: &str = "sec-websocket-extensions";
 
 /// The authority as `Host` has it: the default port is left out.
 fn host_value(authority: &Authority, default_port: u16) -> String {

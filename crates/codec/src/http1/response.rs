@@ -80,6 +80,21 @@ impl ResponseHead {
     /// The head that the client gets: framing stated by us, `Connection: close` when `last`, and
     /// nothing of what concerns the connection to the server or offers a way around us.
     pub fn to_client(&self, client: Version, last: bool) -> Vec<u8> {
+        let mut out = self.fields(client, last);
+        out.extend_from_slice(b"\r\n");
+        out
+    }
+
+    /// The same for the answer that switches to a WebSocket.
+    pub fn to_switching_client(&self) -> Vec<u8> {
+        let mut out = self.fields(Version::Http11, false);
+        put_switch(&mut out);
+        out.extend_from_slice(b"\r\n");
+        out
+    }
+
+    /// All but the empty line at the end.
+    fn fields(&self, client: Version, last: bool) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
         out.extend_from_slice(b"HTTP/1.1 ");
         out.extend_from_slice(self.status.to_string().as_bytes());
@@ -109,7 +124,6 @@ impl ResponseHead {
             (false, Version::Http10) => put(&mut out, b"connection", b"keep-alive"),
             _ => {}
         }
-        out.extend_from_slice(b"\r\n");
         out
     }
 }
@@ -117,6 +131,12 @@ impl ResponseHead {
 /// Whether a server's field, whose name is given in lower case, goes to the client as it is.
 pub fn goes_to_client(name: &str) -> bool {
     !DROPPED.contains(&name) && !name.starts_with("proxy-")
+}
+
+/// Appends what says that the connection goes on as a WebSocket (RFC 6455, section 4).
+pub(super) fn put_switch(out: &mut Vec<u8>) {
+    put(out, b"connection", b"Upgrade");
+    put(out, b"upgrade", b"websocket");
 }
 
 /// Appends one field.

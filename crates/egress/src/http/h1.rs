@@ -12,6 +12,7 @@ use super::judge::{self, Passed, Question, Wants};
 use super::line::{self, Line};
 use super::record::{Account, RequestRecord};
 use super::response::{self, Answered, Asked, Failed};
+use super::websocket::{self, Opened, Opening};
 use super::{End, Session};
 use crate::authorize::Permit;
 use crate::limits;
@@ -21,8 +22,8 @@ use crate::stream::Stream;
 
 /// A client's connection.
 pub(crate) struct Client<C> {
-    inbox: Inbox<ReadHalf<C>>,
-    write: WriteHalf<C>,
+    pub(super) inbox: Inbox<ReadHalf<C>>,
+    pub(super) write: WriteHalf<C>,
 }
 
 /// What follows a request.
@@ -164,14 +165,14 @@ async fn one<C: Stream>(
         Ok(admitted) => admitted,
         Err(refusal) => return Next::End(refuse(account, &refusal)),
     };
-    let Admitted { line, mut passed, held } = admitted;
+    let Admitted { line, mut passed, held, opening } = admitted;
     // SECURITY: M13; nothing goes upstream without its record.
     if !account.allowed(&passed, line.address.ip()) {
         return Next::End(End::Broken);
     }
     let decoded = passed.body.is_some();
     let held = passed.body.take().or(held);
-    exchange(session, client, Outgo { head, passed, held, decoded }, (own, line)).await
+    exchange(session, client, Outgo { head, passed, held, decoded, opening }, (own, line)).await
 }
 
 /// A request that may go upstream.
@@ -180,6 +181,8 @@ struct Admitted {
     passed: Passed,
     /// Its body, when it was read.
     held: Option<Vec<u8>>,
+    /// The WebSocket that it asks for.
+    opening: Option<Opening>,
 }
 
 /// Judges a request and connects it, under the policy that is in force when both are done.
@@ -196,21 +199,23 @@ async fn admit<C: Stream>(
         let permit = line::permit(session)?;
         let generation = permit.generation();
         account.under(generation);
-        let passed = if account.judges(&permit) {
+        let (passed, opening) = if account.judges(&permit) {
             let reading = judge::read(session, &permit, &question, account.request())?;
+            let upgrade = websocket::wanted(head, &reading)?;
             if held.is_none() && head.body != Body::None {
                 held = read_body(client, head, reading.wants(&question)).await?;
             }
-            reading.decide(&permit, &question, held.as_deref())?
+            let passed = reading.decide(&permit, &question, held.as_deref())?;
+            (passed, upgrade.map(|upgrade| Opening { upgrade, reading }))
         } else {
-            Passed::unjudged(&permit, question.target)
+            (Passed::unjudged(&permit, question.target), None)
         };
         let (found, permit) = line::line(session, permit, own.take(), may_repeat(head)).await?;
         // SECURITY: E10; while the server was dialled, the policy may have changed its mind.
         if permit.generation() == generation
             && session.context.policy.borrow().generation == generation
         {
-            return Ok(Admitted { line: found, passed, held });
+            return Ok(Admitted { line: found, passed, held, opening });
         }
         *own = Some(found);
     }
@@ -278,6 +283,7 @@ struct Outgo<'a> {
     held: Option<Vec<u8>>,
     /// Whether the codings of what is held were undone.
     decoded: bool,
+    opening: Option<Opening>,
 }
 
 /// Sends a request and passes its answer on.
@@ -287,7 +293,7 @@ async fn exchange<C: Stream>(
     outgo: Outgo<'_>,
     (own, mut line): (&mut Option<Line>, Line),
 ) -> Next {
-    let Outgo { head, passed, held, decoded } = outgo;
+    let Outgo { head, passed, held, decoded, opening } = outgo;
     let body = held.as_ref().map_or(head.body, |body| match body.len() as u64 {
         0 => Body::None,
         length => Body::Length(length),
@@ -299,12 +305,18 @@ async fn exchange<C: Stream>(
         body,
         decoded,
     };
-    let mut bytes = match head.to_upstream(&forwarded) {
+    let upgrade = opening.as_ref().map(|opening| &opening.upgrade);
+    let made = match upgrade {
+        Some(upgrade) => head.to_switching_upstream(&forwarded, upgrade),
+        None => head.to_upstream(&forwarded),
+    };
+    let mut bytes = match made {
         Ok(bytes) => bytes,
         Err(error) => return Next::End(last_words(session, &Refusal::bad_head(error))),
     };
     bytes.extend_from_slice(held.as_deref().unwrap_or_default());
-    let asked = Asked { method: &head.method, version: head.version, stays: head.keeps_alive() };
+    let (version, stays) = (head.version, head.keeps_alive());
+    let asked = Asked { method: &head.method, version, stays, upgrade };
     let streamed = if held.is_some() { Body::None } else { head.body };
     let was_used = line.is_used;
     let mut outcome = attempt(client, &mut line, &bytes, (&asked, streamed)).await;
@@ -319,18 +331,22 @@ async fn exchange<C: Stream>(
             Err(refusal) => return Next::End(last_words(session, &refusal)),
         };
     }
-    match outcome {
-        Ok(Answered { server_stays, client_stays, is_private }) => {
+    match (outcome, opening) {
+        (Ok(Answered { switched: Some(agreed), .. }), Some(Opening { reading, .. })) => {
+            let opened = Opened { reading, question: question(head), agreed };
+            Next::End(websocket::serve(session, client, line, opened).await)
+        }
+        (Ok(Answered { server_stays, client_stays, is_private, .. }), _) => {
             line.is_private |= is_private;
             line.rest();
             *own = server_stays.then_some(line);
             if client_stays { Next::Another } else { Next::End(End::Done) }
         }
-        Err(Failed::Unanswered(error)) => {
+        (Err(Failed::Unanswered(error)), _) => {
             let detail = format!("the server gave no usable answer: {error}");
             Next::End(last_words(session, &Refusal::bad_answer(detail)))
         }
-        Err(Failed::Midway) => Next::End(End::Broken),
+        (Err(Failed::Midway), _) => Next::End(End::Broken),
     }
 }
 

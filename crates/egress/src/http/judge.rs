@@ -1,6 +1,7 @@
 //! Asking the policy about one request, whatever version of HTTP it came in.
 
 use jiff::Timestamp;
+use openshell_codec::graphql;
 use openshell_codec::http1::Header;
 use openshell_codec::target::{Doubtful, Method, Options, Target, TargetError, methods_to_judge};
 use openshell_policy::{
@@ -156,14 +157,7 @@ impl Reading {
         question: &Question<'_>,
         body: Option<&[u8]>,
     ) -> Result<Passed, Refusal> {
-        let mut headers = SmallVec::<[(&str, &str); 32]>::new();
-        for header in question.headers {
-            let value = std::str::from_utf8(&header.value).map_err(|_| {
-                // SECURITY: a rule could not be held against it.
-                Refusal::malformed_request(format!("the field `{}` is not UTF-8", header.name))
-            })?;
-            headers.push((&header.name, value));
-        }
+        let headers = fields(question)?;
         let query: SmallVec<[(&str, &str); 16]> = self.target.pairs().collect();
         let raw = body.unwrap_or_default();
         let decoded = if content::is_read(&self.inspection) {
@@ -249,6 +243,48 @@ impl Reading {
         if is_better { plain.into_answer() } else { first.into_answer() }
     }
 
+    /// The canonical path.
+    pub(crate) fn path(&self) -> &str {
+        self.target.path()
+    }
+
+    /// Whether messages over a WebSocket that it opens are judged.
+    pub(crate) const fn has_messages(&self) -> bool {
+        self.inspection.websocket
+    }
+
+    /// Asks about a client's message over the WebSocket that this request opened: a text, or one
+    /// that cannot be read.
+    pub(crate) fn message(
+        &self,
+        permit: &Permit,
+        question: &Question<'_>,
+        text: Option<&str>,
+    ) -> Result<Passed, Refusal> {
+        let headers = fields(question)?;
+        let query: SmallVec<[(&str, &str); 16]> = self.target.pairs().collect();
+        // A text that is too long to be read is judged like one that is none.
+        let longest = self.inspection.max_body_bytes as usize;
+        let read = text.filter(|text| text.len() <= longest).map(graphql::message);
+        let graphql::Message { operations, control } = read.unwrap_or_default();
+        let answer = content::with_operations(&operations, |shown| {
+            let content = Content::Message { operations: shown, control };
+            let request = Request {
+                method: MESSAGE,
+                path: self.target.path(),
+                query: &query,
+                headers: &headers,
+                content,
+            };
+            let told =
+                || Told { protocol: self.protocol(content), words: content::words(&operations) };
+            ask(permit, &request, told).into_answer()
+        })?;
+        let Answer { rule, noted } = answer;
+        let (target, operations) = (self.target.to_string(), content::words(&operations));
+        Ok(Passed { target, rule, noted, operations, body: None })
+    }
+
     /// A refusal, told with the request that it is about.
     fn about(&self, refusal: Refusal) -> Refusal {
         let protocol = if self.inspection.graphql { "graphql" } else { self.calls() };
@@ -299,6 +335,22 @@ impl Reading {
         Ok(methods)
     }
 }
+
+/// Names and values, as the policy takes them.
+fn fields<'a>(question: &Question<'a>) -> Result<SmallVec<[(&'a str, &'a str); 32]>, Refusal> {
+    let mut fields = SmallVec::new();
+    for header in question.headers {
+        let value = std::str::from_utf8(&header.value).map_err(|_| {
+            // SECURITY: a rule could not be held against it.
+            Refusal::malformed_request(format!("the field `{}` is not UTF-8", header.name))
+        })?;
+        fields.push((header.name.as_str(), value));
+    }
+    Ok(fields)
+}
+
+/// The method of a WebSocket message, as rules have it.
+pub(crate) const MESSAGE: &str = "WEBSOCKET_TEXT";
 
 /// The policy's yes.
 struct Answer {

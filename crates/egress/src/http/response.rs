@@ -3,6 +3,7 @@
 use std::io;
 
 use openshell_codec::http1::{ResponseBody, ResponseHead, Version};
+use openshell_codec::websocket::{Agreed, Upgrade};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::body::{self, Broken, Incoming, Outgoing};
@@ -26,6 +27,8 @@ pub(crate) struct Answered {
     pub(crate) client_stays: bool,
     /// The server authenticated the connection.
     pub(crate) is_private: bool,
+    /// What follows is a WebSocket.
+    pub(crate) switched: Option<Agreed>,
 }
 
 /// What was asked, as far as the answer depends on it.
@@ -35,6 +38,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) version: Version,
     /// Whether the client's connection goes on after it.
     pub(crate) stays: bool,
+    /// The WebSocket that it asks for.
+    pub(crate) upgrade: Option<&'a Upgrade>,
 }
 
 /// Passes one answer on, interim ones before it.
@@ -60,8 +65,7 @@ pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         }
     };
     if head.status == 101 {
-        // SECURITY: E8, F7; nobody asked for another protocol.
-        return Err(Failed::Unanswered(invalid("it switches protocols unasked")));
+        return switch(asked, &head, to).await;
     }
     let ends_by_close = head.body == ResponseBody::UntilClose || head.body == ResponseBody::Chunked;
     let client_stays = asked.stays && !(ends_by_close && asked.version == Version::Http10);
@@ -83,7 +87,27 @@ pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         server_stays: head.keeps_alive,
         client_stays,
         is_private: authenticates_connection(&head),
+        switched: None,
     })
+}
+
+/// Passes the switch to a WebSocket on, if it was asked for.
+async fn switch<W: AsyncWrite + Unpin>(
+    asked: &Asked<'_>,
+    head: &ResponseHead,
+    to: &mut W,
+) -> Result<Answered, Failed> {
+    // SECURITY: E8, F7; nobody asked for another protocol.
+    let Some(upgrade) = asked.upgrade else {
+        return Err(Failed::Unanswered(invalid("it switches protocols unasked")));
+    };
+    let fields = head.headers.iter().map(|own| (own.name.as_str(), own.value.as_slice()));
+    let agreed = upgrade
+        .check(head.status, fields)
+        .map_err(|error| Failed::Unanswered(invalid(&error.to_string())))?;
+    send(to, &head.to_switching_client()).await.map_err(|_| Failed::Midway)?;
+    let switched = Some(agreed);
+    Ok(Answered { server_stays: false, client_stays: false, is_private: true, switched })
 }
 
 async fn send<W: AsyncWrite + Unpin>(to: &mut W, bytes: &[u8]) -> io::Result<()> {

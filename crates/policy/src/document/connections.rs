@@ -45,7 +45,6 @@ fn unenforced(endpoint: &Endpoint) -> Option<String> {
     let options = &endpoint.options;
     let key = [
         (endpoint.protocol == Protocol::Udp, "`protocol: udp`"),
-        (endpoint.protocol == Protocol::WebSocket, "`protocol: websocket`"),
         (!options.mcp_versions.is_empty(), "`versions` of `mcp`"),
         (options.budget.is_some(), "`budget`"),
         (options.signing.is_some(), "`credential_signing`"),

@@ -13,7 +13,6 @@ fn beyond(endpoint: &str) -> Option<Diagnostic> {
 #[test]
 fn the_first_endpoint_that_asks_for_more_is_named_with_its_line() {
     for (endpoint, asked) in [
-        (", protocol: websocket, access: read-only", "`protocol: websocket`"),
         (
             ", protocol: mcp, mcp: { versions: ['2025-06-18'], allow_all_known_mcp_methods: true }",
             "`versions` of `mcp`",
@@ -38,7 +37,7 @@ fn what_is_enforced_asks_for_nothing_more() {
         "",
         ", protocol: tcp",
         ", protocol: rest, access: full",
-        ", protocol: grpc, access: full",
+        ", protocol: websocket, access: read-write",
         ", protocol: graphql, access: read-only",
         ", protocol: json-rpc, rules: [{ allow: { method: a } }]",
         ", protocol: mcp, mcp: { allow_all_known_mcp_methods: true }",

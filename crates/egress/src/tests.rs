@@ -5,6 +5,7 @@ mod bodies;
 mod dns;
 mod floods;
 mod hello;
+mod real_clients;
 mod refusals;
 mod requests;
 mod resolving;

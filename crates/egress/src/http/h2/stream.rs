@@ -33,12 +33,15 @@ pub(super) async fn serve(
     let mut record = RequestRecord::begin(session);
     let head = Head { headers: headers(&head.headers), head };
     match admit(session, upstream, (&head, &mut body), &mut record).await {
-        Ok(Admitted { passed, held, mut requests, address }) => {
+        Ok(Admitted { mut passed, held, mut requests, address }) => {
             // SECURITY: M13; nothing goes upstream without its record.
             if !record.allowed(&passed, address.ip()) {
                 return answer.send_reset(Reason::INTERNAL_ERROR);
             }
-            let outgoing = match to_upstream(session, &head, &passed, held.as_deref()) {
+            let is_decoded = passed.body.is_some();
+            let held = passed.body.take().or(held);
+            let body_sent = (held.as_deref(), is_decoded);
+            let outgoing = match to_upstream(session, &head, &passed, body_sent) {
                 Ok(outgoing) => outgoing,
                 Err(refusal) => return refuse(session, answer, &refusal, is_grpc),
             };
@@ -169,7 +172,7 @@ fn to_upstream(
     session: &Session<'_>,
     head: &Head,
     passed: &Passed,
-    held: Option<&[u8]>,
+    (held, is_decoded): (Option<&[u8]>, bool),
 ) -> Result<Request<()>, Refusal> {
     let scheme = if session.is_secure() { "https" } else { "http" };
     let authority = if session.to.port.number() == session.default_port() {
@@ -193,7 +196,8 @@ fn to_upstream(
         // RFC 9113, section 8.2.2: the one value of `te` that has a meaning; gRPC needs it.
         let is_te = name == "te" && value == "trailers";
         let is_length = name == "content-length" && held.is_none();
-        let is_coding = held.is_some() && (name == "content-encoding" || name == "expect");
+        let is_coding =
+            is_decoded && name == "content-encoding" || held.is_some() && name == "expect";
         if is_te || is_length || goes_upstream(name.as_str()) && !is_coding {
             request.headers_mut().append(name, value.clone());
         }

@@ -19,7 +19,7 @@ pub struct Options {
 }
 
 /// The targets, and the folders whose files each begins with.
-const TARGETS: [(&str, &[&str]); 6] = [
+const TARGETS: [(&str, &[&str]); 10] = [
     ("policy_document", &["crates/policy/tests/cases", "crates/policy/tests/diagnostics"]),
     ("policy_decide_vs_oracle", &["crates/policy/tests/cases"]),
     // These begin with nothing: their grammars are small.
@@ -27,6 +27,10 @@ const TARGETS: [(&str, &[&str]); 6] = [
     ("json_rpc", &[]),
     ("graphql", &[]),
     ("content", &[]),
+    ("http1", &[]),
+    ("request_target", &[]),
+    ("client_hello", &[]),
+    ("dns_query", &[]),
 ];
 /// Longest input, in bytes.
 const LONGEST: u32 = 8192;

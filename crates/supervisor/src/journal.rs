@@ -28,6 +28,8 @@ pub(crate) struct Journal {
 
 struct State {
     chain: Chain,
+    /// Octets in the file, which nobody else writes.
+    length: u64,
     /// Events that could not be written since the last one that was.
     lost: u64,
 }
@@ -44,7 +46,8 @@ impl Journal {
     fn over(file: File, name: SandboxName, id: SandboxId) -> io::Result<Self> {
         let (chain, torn) = resume(&file)?;
         let written = watch::Sender::new(chain.last_seq());
-        let state = Mutex::new(State { chain, lost: 0 });
+        let length = file.metadata()?.len();
+        let state = Mutex::new(State { chain, length, lost: 0 });
         let journal = Self { name, id, file, state, written };
         if torn > 0 {
             journal.record(Event::Lifecycle(Lifecycle {
@@ -91,12 +94,12 @@ impl Journal {
         let result = if lost > 0 {
             let detail = format!("{lost} security events could not be written");
             let told = Event::Lifecycle(Lifecycle { activity: "failed".into(), detail });
-            self.append(&mut state.chain, told).and_then(|()| {
+            self.append(&mut state, told).and_then(|()| {
                 state.lost = 0;
-                self.append(&mut state.chain, event)
+                self.append(&mut state, event)
             })
         } else {
-            self.append(&mut state.chain, event)
+            self.append(&mut state, event)
         };
         if result.is_err() {
             state.lost = state.lost.saturating_add(1);
@@ -104,18 +107,18 @@ impl Journal {
         result
     }
 
-    fn append(&self, chain: &mut Chain, event: Event) -> io::Result<()> {
-        let mut next = chain.clone();
+    fn append(&self, state: &mut State, event: Event) -> io::Result<()> {
+        let mut next = state.chain.clone();
         let line = next.append(Timestamp::now(), &self.name, &self.id, event);
         let mut bytes = line.text.into_bytes();
         bytes.push(b'\n');
-        let before = self.file.metadata()?.len();
         if let Err(error) = (&self.file).write_all(&bytes) {
             // A full disk may have taken half a line; the next one must not be glued to it.
-            self.file.set_len(before)?;
+            self.file.set_len(state.length)?;
             return Err(error);
         }
-        *chain = next;
+        state.length = state.length.saturating_add(u64::try_from(bytes.len()).unwrap_or(0));
+        state.chain = next;
         self.written.send_replace(line.seq);
         Ok(())
     }

@@ -28,6 +28,9 @@ pub(crate) const INPUT_PATIENCE: Duration = Duration::from_secs(10);
 /// Frames that wait for the gateway; senders wait then.
 pub(crate) const OUTGOING_FRAMES: usize = 32;
 
+/// How long after events were told more of them are gathered, to be told together.
+pub(crate) const EVENT_PAUSE: Duration = Duration::from_millis(5);
+
 /// How long output is waited for once its command ended while a child holds the pipe open.
 pub(crate) const DRAIN_IDLE: Duration = Duration::from_millis(30);
 

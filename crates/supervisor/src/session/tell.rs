@@ -5,7 +5,9 @@ use std::sync::Arc;
 use openshell_wire::session::supervisor_frame::Payload;
 use openshell_wire::session::{self as wire, SupervisorFrame};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
+use crate::limits;
 use crate::sandbox::Sandbox;
 
 use super::{SessionError, frames};
@@ -23,6 +25,7 @@ pub(super) async fn tell(
     status.mark_changed();
     let mut written = sandbox.journal.watch();
     let mut reader = sandbox.journal.reader(after)?;
+    let mut last: Option<Instant> = None;
     loop {
         written.mark_unchanged();
         loop {
@@ -34,6 +37,7 @@ pub(super) async fn tell(
                 }
             }
             let Some((seq, record)) = event else { break };
+            last = Some(Instant::now());
             let payload = Payload::Event(wire::Event { seq, record });
             if out.send(frames::frame(payload)).await.is_err() {
                 return Ok(());
@@ -44,7 +48,16 @@ pub(super) async fn tell(
                 status.mark_changed();
                 changed
             }
-            changed = written.changed() => changed,
+            changed = written.changed() => {
+                if let Some(last) = last {
+                    // Many events are told some at a time, one at once.
+                    tokio::select! {
+                        _ = status.changed() => status.mark_changed(),
+                        () = sleep_until(last + limits::EVENT_PAUSE) => {}
+                    }
+                }
+                changed
+            }
         };
         if changed.is_err() {
             return Ok(());

@@ -72,7 +72,7 @@ async fn a_real_client_speaks_websocket_through_us() {
 
 #[tokio::test]
 async fn a_real_client_speaks_mcp_through_us() {
-    if !has("mcp.server.fastmcp").await {
+    if !has("mcp.server").await {
         return;
     }
     let (_server, port) = server(MCP).await;

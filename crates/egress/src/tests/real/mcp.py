@@ -1,18 +1,27 @@
-"""A server and a client of MCP over Streamable HTTP by the SDK that the protocol's authors publish."""
+"""A server and a client of MCP over Streamable HTTP by the SDK that the protocol's authors publish,
+its first or second major version."""
 
 import asyncio
 import os
 import socket
 import sys
+from contextlib import asynccontextmanager
 
 
-def server():
-    import uvicorn
-    from mcp.server.fastmcp import Context, FastMCP
+def app():
     from mcp.server.transport_security import TransportSecuritySettings
 
     off = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-    server = FastMCP("files", transport_security=off)
+    try:
+        from mcp.server.mcpserver import Context, MCPServer
+
+        server = MCPServer("files")
+        make = lambda: server.streamable_http_app(transport_security=off)
+    except ImportError:
+        from mcp.server.fastmcp import Context, FastMCP
+
+        server = FastMCP("files", transport_security=off)
+        make = server.streamable_http_app
 
     @server.tool()
     async def read_file(name: str, context: Context) -> str:
@@ -22,38 +31,51 @@ def server():
 
     @server.tool()
     def delete_file(name: str) -> str:
-        print("deleted", name, file=sys.stderr, flush=True)
         return "deleted"
+
+    return make()
+
+
+def server():
+    import uvicorn
 
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     print(listening.getsockname()[1], flush=True)
-    config = uvicorn.Config(server.streamable_http_app(), log_level="error")
-    uvicorn.Server(config).run(sockets=[listening])
+    uvicorn.Server(uvicorn.Config(app(), log_level="error")).run(sockets=[listening])
 
 
-async def within(port, talk):
-    from mcp import ClientSession
-    from mcp.client.streamable_http import streamablehttp_client
-
+@asynccontextmanager
+async def session(port):
     url = f"http://host.openshell.internal:{port}/mcp"
-    async with streamablehttp_client(url) as (read, write, _):
-        async with ClientSession(read, write) as session:
-            await session.initialize()
-            await talk(session)
+    try:
+        from mcp import Client
+    except ImportError:
+        from mcp import ClientSession
+        from mcp.client.streamable_http import streamablehttp_client
+
+        async with streamablehttp_client(url) as (read, write, _):
+            async with ClientSession(read, write) as session:
+                await session.initialize()
+                yield session
+        return
+    async with Client(url) as session:
+        yield session
 
 
-async def read(session):
-    tools = await session.list_tools()
-    print(sorted(tool.name for tool in tools.tools), flush=True)
-    answer = await session.call_tool("read_file", {"name": "a"})
-    print(answer.content[0].text, flush=True)
+async def read(port):
+    async with session(port) as opened:
+        tools = await opened.list_tools()
+        print(sorted(tool.name for tool in tools.tools), flush=True)
+        answer = await opened.call_tool("read_file", {"name": "a"})
+        print(answer.content[0].text, flush=True)
 
 
-async def delete(session):
-    async with asyncio.timeout(5):
-        await session.call_tool("delete_file", {"name": "a"})
-    print("passed", flush=True)
+async def delete(port):
+    async with session(port) as opened:
+        async with asyncio.timeout(5):
+            answer = await opened.call_tool("delete_file", {"name": "a"})
+        print(answer, flush=True)
 
 
 if sys.argv[1] == "server":
@@ -61,9 +83,9 @@ if sys.argv[1] == "server":
 else:
     _, _, proxy, port = sys.argv
     os.environ["HTTP_PROXY"] = os.environ["http_proxy"] = f"http://127.0.0.1:{proxy}"
-    asyncio.run(within(port, read))
+    asyncio.run(read(port))
     try:
-        asyncio.run(within(port, delete))
+        asyncio.run(delete(port))
     except Exception:
         # How the SDK tells of a refused call is its own affair.
         print("denied", flush=True)

@@ -12,6 +12,7 @@ mod memory;
 mod place;
 mod policy;
 mod probe;
+mod requests;
 mod samples;
 mod start;
 
@@ -34,6 +35,9 @@ enum Part {
     Policy,
     /// A large download through the egress.
     Bulk,
+    /// Requests under rules, beside other proxies: needs nginx and wrk, and takes what there is of
+    /// Envoy, haproxy and squid.
+    Requests,
     /// Memory of supervisor and gateway.
     Memory,
     /// The decision itself: time, compile time and heap, beside other engines.
@@ -105,6 +109,9 @@ pub fn bench(options: &Options) -> Outcome {
     }
     if wants(Part::Bulk) {
         bulk::measure(&place)?;
+    }
+    if wants(Part::Requests) {
+        requests::measure(&place)?;
     }
     if wants(Part::Memory) {
         memory::measure(&place)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::place::{Place, policy_text};
+use super::place::{Place, policy_text, supervisor_pid};
 use super::samples::say;
 use crate::run::Outcome;
 
@@ -45,13 +45,9 @@ pub fn measure(place: &Place) -> Outcome {
 fn supervisor(place: &Place) -> Outcome {
     let mut pss = Vec::new();
     let mut roles: Vec<(String, PathBuf)> = Vec::new();
-    let sandboxes = fs::read_dir(place.sandboxes()).map_err(|error| error.to_string())?;
-    let folder = sandboxes.flatten().next().ok_or("there is no sandbox")?.path();
-    let lock = fs::read_to_string(folder.join("supervisor.lock")).unwrap_or_default();
-    let pid = lock.split(|c: char| !c.is_ascii_digit()).find(|word| !word.is_empty());
-    let pid = pid.ok_or("the supervisor's lock names no process")?;
-    roles.push(("supervisor".to_owned(), PathBuf::from("/proc").join(pid)));
-    for child in children(pid) {
+    let pid = supervisor_pid(place)?;
+    roles.push(("supervisor".to_owned(), PathBuf::from("/proc").join(&pid)));
+    for child in children(&pid) {
         let process = PathBuf::from("/proc").join(&child);
         let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
         roles.push((name.trim().to_owned(), process));

@@ -96,6 +96,26 @@ impl Place {
         Ok(path.display().to_string())
     }
 
+    /// A folder of its own beneath the home, which every user can read.
+    pub fn folder(&self, name: &str) -> Outcome<PathBuf> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.home.path().join(name);
+        let failed = |error| format!("`{}`: {error}", path.display());
+        fs::create_dir(&path).map_err(failed)?;
+        for path in [self.home.path(), &path] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(failed)?;
+        }
+        Ok(path)
+    }
+
+    /// Writes the gateway's configuration, which holds from its next start on.
+    pub fn configure(&self, text: &str) -> Outcome {
+        let folder = self.home.path().join("config/openshell");
+        let failed = |error| format!("`{}`: {error}", folder.display());
+        fs::create_dir_all(&folder).map_err(failed)?;
+        fs::write(folder.join("gateway.toml"), text).map_err(failed)
+    }
+
     /// A sandbox that waits, with the probe in it.
     pub fn sandbox(&self, name: &str, policy: &str) -> Outcome {
         let mount = self.probe_mount();
@@ -196,4 +216,13 @@ pub fn spawn(command: &mut Command) -> Outcome<Child> {
 /// The output of a child that was started so.
 pub fn stdout(child: &mut Child) -> Outcome<ChildStdout> {
     child.stdout.take().ok_or_else(|| "the output was taken already".to_owned())
+}
+
+/// The process id of the one sandbox's supervisor.
+pub fn supervisor_pid(place: &Place) -> Outcome<String> {
+    let sandboxes = fs::read_dir(place.sandboxes()).map_err(|error| error.to_string())?;
+    let folder = sandboxes.flatten().next().ok_or("there is no sandbox")?.path();
+    let lock = fs::read_to_string(folder.join("supervisor.lock")).unwrap_or_default();
+    let pid = lock.split(|c: char| !c.is_ascii_digit()).find(|word| !word.is_empty());
+    pid.map(str::to_owned).ok_or_else(|| "the supervisor's lock names no process".to_owned())
 }

@@ -14,6 +14,7 @@ mod policy;
 mod probe;
 mod requests;
 mod samples;
+mod soak;
 mod start;
 
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ enum Part {
     /// Requests under rules, beside other proxies: needs nginx and wrk, and takes what there is of
     /// Envoy, haproxy and squid.
     Requests,
+    /// Idle connections, steady requests and policy changes for `--runs` seconds; not among `all`.
+    Soak,
     /// Memory of supervisor and gateway.
     Memory,
     /// The decision itself: time, compile time and heap, beside other engines.
@@ -112,6 +115,9 @@ pub fn bench(options: &Options) -> Outcome {
     }
     if wants(Part::Requests) {
         requests::measure(&place)?;
+    }
+    if options.part == Part::Soak {
+        soak::measure(&place, options.runs)?;
     }
     if wants(Part::Memory) {
         memory::measure(&place)?;

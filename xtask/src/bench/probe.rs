@@ -45,6 +45,13 @@ enum Task {
     Watch { host: String, port: u16 },
     /// For each line: a download, and its nanoseconds on a line.
     Download { host: String, port: u16 },
+    /// Opens connections, asks once over each, and keeps them until the input ends.
+    Idle { host: String, port: u16, count: u32 },
+    /// For each line with the path that is allowed now, `even` or `odd`: some requests; how many
+    /// they were and how many answers were wrong, on two lines.
+    Steady { host: String, port: u16 },
+    /// Begins requests; for a line it waits until all are closed, and says how many were.
+    HalfSent { host: String, port: u16, count: u32 },
     /// Starts processes with open files, says so, and ends them with its input.
     Crowd { processes: u32, files: u32 },
     /// One of these.
@@ -63,6 +70,14 @@ pub fn run(options: &Options) -> Outcome {
             let at = resolve(host, *port)?;
             each_line(|_| download(at))
         }
+        Task::Idle { host, port, count } => {
+            resolve(host, *port).map(|at| idle(at, &format!("{host}:{port}"), *count))?
+        }
+        Task::Steady { host, port } => {
+            let (at, to) = (resolve(host, *port)?, format!("{host}:{port}"));
+            each_line(|line| steady(at, &to, line.trim()))
+        }
+        Task::HalfSent { host, port, count } => half_sent(resolve(host, *port)?, *count),
         Task::Crowd { processes, files } => crowd(*processes, *files),
         Task::Hold { files } => hold(*files),
     };
@@ -152,6 +167,81 @@ fn download(at: SocketAddr) -> io::Result<()> {
         }
     }
     say(started.elapsed().as_nanos())
+}
+
+/// Asks for a path and reads the status of the answer, whose body is read, too.
+fn ask(stream: &mut TcpStream, to: &str, path: &str) -> io::Result<u16> {
+    stream.write_all(format!("GET /{path} HTTP/1.1\r\nHost: {to}\r\n\r\n").as_bytes())?;
+    let mut bytes = Vec::new();
+    let mut part = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&bytes).to_lowercase();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let stated = head.split("content-length: ").nth(1).unwrap_or_default();
+            let length = stated.split("\r\n").next().and_then(|text| text.parse().ok());
+            if body.len() >= length.unwrap_or(0_usize) {
+                let status = head.split(' ').nth(1).and_then(|text| text.parse().ok());
+                return status.ok_or_else(|| io::ErrorKind::InvalidData.into());
+            }
+        }
+        match stream.read(&mut part)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => bytes.extend_from_slice(part.get(..read).unwrap_or_default()),
+        }
+    }
+}
+
+fn connect(at: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&at, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+fn idle(at: SocketAddr, to: &str, count: u32) -> io::Result<()> {
+    let mut held = Vec::new();
+    for _ in 0..count {
+        let mut stream = connect(at)?;
+        ask(&mut stream, to, "always")?;
+        held.push(stream);
+    }
+    each_line(|_| Ok(()))
+}
+
+fn steady(at: SocketAddr, to: &str, allowed: &str) -> io::Result<()> {
+    const ROUNDS: u32 = 40;
+    let (mut asked, mut wrong) = (0_u64, 0_u64);
+    let mut stream = connect(at)?;
+    for _ in 0..ROUNDS {
+        for path in ["always", "even", "odd", "never"] {
+            let status = ask(&mut stream, to, path)?;
+            let expected = if path == "always" || path == allowed { 200 } else { 403 };
+            asked += 1;
+            wrong += u64::from(status != expected);
+            if status != 200 {
+                stream = connect(at)?;
+            }
+        }
+    }
+    say(asked)?;
+    say(wrong)
+}
+
+fn half_sent(at: SocketAddr, count: u32) -> io::Result<()> {
+    let mut held = Vec::new();
+    for _ in 0..count {
+        let mut stream = TcpStream::connect_timeout(&at, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE * 6))?;
+        stream.write_all(b"GET /always HTTP/1.1\r\nX: ")?;
+        held.push(stream);
+    }
+    each_line(|_| {
+        let mut closed = 0;
+        for stream in &mut held {
+            // What it was told before it was closed does not matter.
+            closed += u64::from(stream.read_to_end(&mut Vec::new()).is_ok());
+        }
+        say(closed)
+    })
 }
 
 fn crowd(processes: u32, files: u32) -> io::Result<()> {

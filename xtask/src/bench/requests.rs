@@ -207,15 +207,15 @@ fn megabytes(text: &str) -> Outcome<f64> {
 }
 
 /// nginx with one short answer and one long file, plain and within TLS.
-struct Site {
+pub struct Site {
     folder: PathBuf,
-    plain: u16,
+    pub plain: u16,
     secure: u16,
     nginx: Child,
 }
 
 impl Site {
-    fn start(place: &Place) -> Outcome<Self> {
+    pub fn start(place: &Place) -> Outcome<Self> {
         let folder = place.folder("site")?;
         let failed = |error| format!("`{}`: {error}", folder.display());
         let file = fs::File::create(folder.join("file")).map_err(failed)?;
@@ -257,21 +257,21 @@ impl Site {
     }
 
     fn policy(&self) -> String {
-        let endpoint = |port| {
-            format!(
-                "      - {{ host: {HOST}, port: {port}, protocol: rest, rules: [{{ allow: {{ method: \
-                 GET, path: /** }} }}] }}\n"
-            )
-        };
+        let rules = "rules: [{ allow: { method: GET, path: /** } }]";
         format!(
             "version: 1\nnetwork_policies:\n  bench:\n    endpoints:\n{}{}    binaries:\n      \
              - {{ path: {} }}\n      - {{ path: {} }}\n",
-            endpoint(self.plain),
-            endpoint(self.secure),
+            endpoint(self.plain, rules),
+            endpoint(self.secure, rules),
             find("wrk").unwrap_or_default().display(),
             find("curl").unwrap_or_default().display(),
         )
     }
+}
+
+/// An endpoint of this machine whose requests are judged, as a line of a policy.
+pub fn endpoint(port: u16, rules: &str) -> String {
+    format!("      - {{ host: {HOST}, port: {port}, protocol: rest, {rules} }}\n")
 }
 
 impl Drop for Site {

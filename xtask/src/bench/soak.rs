@@ -1,0 +1,124 @@
+//! Many idle connections and steady requests while the policy changes every second: memory, wrong
+//! decisions and lost events. Then requests that are begun and never ended.
+
+use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::connect::Probe;
+use super::place::{HOST, Place, supervisor_pid};
+use super::requests::{Site, endpoint};
+use super::samples::say;
+use crate::run::Outcome;
+
+/// Connections that had a request each, and wait.
+const IDLE: u32 = 4000;
+
+/// Requests that are begun and never ended.
+const HALF_SENT: u32 = 5000;
+
+/// Seconds after which memory should not grow any more.
+const WARM_UP: u64 = 60;
+
+const SANDBOX: &str = "bench-soak";
+
+/// Soaks for so many seconds.
+pub fn measure(place: &Place, seconds: u32) -> Outcome {
+    place.run(&["gateway", "stop"])?;
+    let site = Site::start(place)?;
+    let policies = [("even", "odd"), ("odd", "even")].map(|(allowed, denied)| {
+        let rules = format!(
+            "rules: [{{ allow: {{ method: GET, path: '/{{always,{allowed}}}' }} }}], deny_rules: [{{ \
+             path: '/{{never,{denied}}}' }}]"
+        );
+        let text = format!(
+            "version: 1\nnetwork_policies:\n  soak:\n    endpoints:\n{}    binaries:\n      - {{ path: \
+             /probe/xtask }}\n",
+            endpoint(site.plain, &rules)
+        );
+        (allowed, place.policy(&format!("{allowed}.yaml"), &text))
+    });
+    let [(even, even_file), (odd, odd_file)] = policies;
+    let (even_file, odd_file) = (even_file?, odd_file?);
+    place.sandbox(SANDBOX, &even_file)?;
+    let supervisor = supervisor_pid(place)?;
+    let port = site.plain.to_string();
+    let count = IDLE.to_string();
+    println!(
+        "\nsoak: {IDLE} idle connections, steady requests, a policy change a second, {seconds} s"
+    );
+    say("supervisor at rest", &resident(&supervisor)?);
+    let idle = Probe::start(&mut place.probe_in(SANDBOX, &["idle", HOST, &port, &count]))?;
+    let mut steady = Probe::start(&mut place.probe_in(SANDBOX, &["steady", HOST, &port]))?;
+    say("supervisor with the idle connections", &resident(&supervisor)?);
+    let began = Instant::now();
+    let (mut requests, mut wrong, mut flips) = (u64::from(IDLE), 0, 0_u32);
+    let (mut warm, mut most) = (0, 0);
+    while began.elapsed() < Duration::from_secs(u64::from(seconds)) {
+        let second = Instant::now();
+        let (allowed, file) = if flips % 2 == 0 { (even, &even_file) } else { (odd, &odd_file) };
+        place.run(&["policy", "set", SANDBOX, "--policy", file, "--wait"])?;
+        steady.ask(allowed)?;
+        requests += steady.number()?;
+        wrong += steady.number()?;
+        flips += 1;
+        let now = kibibytes(&supervisor)?;
+        if began.elapsed() < Duration::from_secs(WARM_UP.min(u64::from(seconds) / 2)) {
+            warm = now.max(warm);
+        } else {
+            most = now.max(most);
+        }
+        sleep(Duration::from_secs(1).saturating_sub(second.elapsed()));
+    }
+    say("most after warm-up", &format!("{:.1} MiB, while warming up {:.1}", mib(most), mib(warm)));
+    say("decisions", &format!("{requests} requests, {wrong} wrong, {flips} policies"));
+    steady.end()?;
+    idle.end()?;
+    // Events are written before a request goes on, so all are there.
+    say("events of requests", &events(place)?.to_string());
+    half_sent(place, &supervisor, &port)?;
+    place.run(&["sandbox", "delete", SANDBOX])
+}
+
+fn half_sent(place: &Place, supervisor: &str, port: &str) -> Outcome {
+    println!("\n{HALF_SENT} requests that are begun and never ended");
+    say("supervisor before", &resident(supervisor)?);
+    let count = HALF_SENT.to_string();
+    let began = Instant::now();
+    let mut half = Probe::start(&mut place.probe_in(SANDBOX, &["half-sent", HOST, port, &count]))?;
+    say("supervisor with them", &resident(supervisor)?);
+    half.ask("go")?;
+    let closed = half.number()?;
+    say("closed", &format!("{closed} within {} s", began.elapsed().as_secs()));
+    half.end()?;
+    sleep(Duration::from_secs(2));
+    say("supervisor after", &resident(supervisor)?);
+    Ok(())
+}
+
+/// Lines of requests in the sandbox's log.
+fn events(place: &Place) -> Outcome<usize> {
+    let sandboxes = fs::read_dir(place.sandboxes()).map_err(|error| error.to_string())?;
+    let folder = sandboxes.flatten().next().ok_or("there is no sandbox")?.path();
+    let path = folder.join("audit.jsonl");
+    let text =
+        fs::read_to_string(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
+    Ok(text.lines().filter(|line| line.contains("\"kind\":\"http\"")).count())
+}
+
+fn resident(pid: &str) -> Outcome<String> {
+    Ok(format!("{:.1} MiB", mib(kibibytes(pid)?)))
+}
+
+fn kibibytes(pid: &str) -> Outcome<u64> {
+    let path = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let word = line.and_then(|line| line.split_whitespace().next());
+    word.and_then(|word| word.parse().ok()).ok_or_else(|| format!("{path} has no VmRSS"))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn mib(kibibytes: u64) -> f64 {
+    kibibytes as f64 / 1024.0
+}

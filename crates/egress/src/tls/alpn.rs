@@ -60,11 +60,13 @@ impl Alpn {
 
     /// What a client offered, without what is not spoken here, in its order. `None` when nothing
     /// of a real offer is left: such a client gets `no_application_protocol` (RFC 7301, section
-    /// 3.2), for its protocol is not the one that it would silently get.
+    /// 3.2), for its protocol is not the one that it would silently get. HTTP/1.0 is what it would
+    /// silently get.
     pub fn from_offer<T: AsRef<[u8]>>(offer: &[T]) -> Option<Self> {
         let mut known = offer.iter().filter_map(|name| Protocol::from_wire(name.as_ref()));
         let Some(first) = known.next() else {
-            return offer.is_empty().then_some(Self::Absent);
+            let is_http10 = offer.iter().any(|name| name.as_ref() == b"http/1.0");
+            return (offer.is_empty() || is_http10).then_some(Self::Absent);
         };
         Some(match (first, known.any(|next| next != first)) {
             (Protocol::Http1, false) => Self::Http1,

@@ -16,7 +16,8 @@ fn d06_an_offer_keeps_its_order_and_loses_what_is_not_spoken() {
         (&[b"h2", b"http/1.1"], Some(Alpn::Http2Http1)),
         (&[b"http/1.1", b"http/1.0", b"h2"], Some(Alpn::Http1Http2)),
         (&[b"\x0a\x0a", b"h2", b"h2"], Some(Alpn::Http2)),
-        (&[b"http/1.0"], None),
+        (&[b"http/1.0"], Some(Alpn::Absent)),
+        (&[b"http/1.0", b"h2"], Some(Alpn::Http2)),
         (&[b"H2", b"imap"], None),
     ] {
         assert_eq!(Alpn::from_offer(offer), expected, "{offer:?}");

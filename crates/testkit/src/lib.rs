@@ -24,4 +24,5 @@ pub use process::{Finished, finish};
 pub use product::{Product, RunAs};
 pub use reexec::{alone, world};
 pub use serve::{Connection, Counts, Server};
+pub use tls::Flaw;
 pub use world::World;

@@ -4,12 +4,23 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::serve::Connection;
+
+/// What is wrong with a server's certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Flaw {
+    /// Nothing: the world's authority signed it.
+    None,
+    /// Its time is over.
+    Expired,
+    /// Nobody but itself signed it.
+    SelfSigned,
+}
 
 /// An authority that only the machine of its own test trusts.
 pub(crate) struct Authority {
@@ -35,6 +46,20 @@ impl Authority {
     pub(crate) fn server(&self, name: &str) -> Arc<ServerConfig> {
         let mut configs = self.configs.lock().expect("nothing panics with it");
         configs.entry(name.to_owned()).or_insert_with(|| Arc::new(self.issue(name))).clone()
+    }
+
+    /// A certificate for `name` and its key, both as PEM.
+    pub(crate) fn identity(&self, name: &str, flaw: Flaw) -> (String, String) {
+        let key = KeyPair::generate().expect("a key can be made");
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a DNS name");
+        if flaw == Flaw::Expired {
+            params.not_after = date_time_ymd(2001, 1, 1);
+        }
+        let leaf = match flaw {
+            Flaw::SelfSigned => params.self_signed(&key),
+            Flaw::None | Flaw::Expired => params.signed_by(&key, &self.issuer),
+        };
+        (leaf.expect("it can be signed").pem(), key.serialize_pem())
     }
 
     fn issue(&self, name: &str) -> ServerConfig {

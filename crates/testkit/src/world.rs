@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -15,7 +16,7 @@ use crate::dns::Dns;
 use crate::http::{Request, Response};
 use crate::internet::{HOST_V4, HOST_V6, Internet};
 use crate::serve::{self, Connection, Server};
-use crate::tls::{self, Authority};
+use crate::tls::{self, Authority, Flaw};
 
 /// The world's name server.
 const RESOLVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(9, 9, 9, 9)), 53);
@@ -155,6 +156,17 @@ impl World {
     /// What a TLS server for `name` needs; its ALPN offers HTTP/1.1.
     pub fn tls_config(&self, name: &str) -> Arc<ServerConfig> {
         self.authority.server(name)
+    }
+
+    /// A certificate for `name` and its key, both as PEM, for a server of the test's own.
+    pub fn identity(&self, name: &str, flaw: Flaw) -> (String, String) {
+        self.authority.identity(name, flaw)
+    }
+
+    /// Starts a program on the Internet. It ends with the test.
+    pub fn spawn(&self, command: &mut Command) -> Child {
+        let started = self.internet.within(|| command.spawn());
+        started.unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
     /// Serves TCP that sends back what it gets.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use openshell_audit::{Bypass, Dns, Event, Network, Outcome, Record, verify};
+use openshell_audit::{Bypass, Dns, Event, Http, Network, Outcome, Record, verify};
 
 /// The audit log of one sandbox.
 #[derive(Clone, Debug)]
@@ -39,6 +39,16 @@ impl Log {
             _ => None,
         };
         self.records().into_iter().filter_map(network).collect()
+    }
+
+    /// The judged requests, in order.
+    #[track_caller]
+    pub fn requests(&self) -> Vec<Http> {
+        let http = |record: Record| match record.event {
+            Event::Http(http) => Some(http),
+            _ => None,
+        };
+        self.records().into_iter().filter_map(http).collect()
     }
 
     /// The refused questions, in order.

@@ -5,10 +5,12 @@
 
 mod audit;
 mod both;
+mod repository;
 mod sandbox;
 
 pub use audit::Log;
 pub use both::main;
+pub use repository::Repository;
 pub use sandbox::Sandbox;
 
 /// Waits up to ten seconds for `found` to answer with something.

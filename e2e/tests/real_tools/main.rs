@@ -8,8 +8,6 @@ use openshell_testkit::harness::{self, Case};
 #[cfg(test)]
 mod edits;
 #[cfg(test)]
-mod git;
-#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod tools;

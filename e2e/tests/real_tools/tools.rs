@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use openshell_e2e::{Sandbox, eventually};
+use openshell_e2e::{Repository, Sandbox, eventually};
 use openshell_testkit::{Finished, Product, RunAs, finish};
 use serde_json::Value;
 
 use crate::edits::Edited;
-use crate::git::Repository;
 use crate::settings;
 
 const PIP: [&str; 7] =

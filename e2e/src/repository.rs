@@ -13,15 +13,21 @@ use tempfile::TempDir;
 
 const GIT: &str = "/usr/bin/git";
 
-/// A server at a port of 127.0.0.1.
+/// A server of one repository.
+#[derive(Debug)]
 pub struct Repository {
-    _files: TempDir,
+    files: TempDir,
     server: Server,
 }
 
 impl Repository {
     /// Serves a repository with one commit of the file `greeting`.
     pub fn serve() -> Self {
+        Self::serve_at(TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"))
+    }
+
+    /// Serves it at a listener of the test's own. Whoever reaches that may also push.
+    pub fn serve_at(listener: TcpListener) -> Self {
         let files = tempfile::tempdir().expect("/tmp is writable");
         let work = files.path().join("work");
         git(files.path(), &["init", "--quiet", "--initial-branch=main", "work"]);
@@ -29,10 +35,15 @@ impl Repository {
         git(&work, &["add", "greeting"]);
         git(&work, &["commit", "--quiet", "--message=One"]);
         git(files.path(), &["clone", "--quiet", "--bare", "work", "project.git"]);
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        git(&files.path().join("project.git"), &["config", "http.receivepack", "true"]);
         let root = files.path().to_owned();
         let server = Server::http(listener, move |request| answer(&root, request));
-        Self { _files: files, server }
+        Self { files, server }
+    }
+
+    /// The messages of the commits of its main branch, the last one first.
+    pub fn commits(&self) -> String {
+        git(&self.files.path().join("project.git"), &["log", "--format=%s", "main"])
     }
 
     /// Where it is for a client that calls this machine `host`.
@@ -41,9 +52,10 @@ impl Repository {
     }
 }
 
-fn git(folder: &Path, arguments: &[&str]) {
+fn git(folder: &Path, arguments: &[&str]) -> String {
     let who = ["-c", "user.name=Test", "-c", "user.email=test@example.com"];
-    finish(command(folder).args(who).args(arguments), Duration::from_secs(20)).succeeded();
+    let said = finish(command(folder).args(who).args(arguments), Duration::from_secs(20));
+    said.succeeded().stdout
 }
 
 /// Git without the settings of whoever runs the test.

@@ -10,18 +10,21 @@ use clap::Args;
 use crate::run::{BENCHES, Outcome, cargo, command, is_root, succeed};
 
 /// Debian packages that the tests run as real programs, and a program of each.
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 14] = [
     ("bubblewrap", "bwrap"),
     ("curl", "curl"),
     ("git", "git"),
     ("iproute2", "ip"),
     ("iputils-ping", "ping"),
+    ("default-jdk-headless", "java"),
     ("nftables", "nft"),
+    ("nginx-light", "nginx"),
     ("npm", "npm"),
     ("procps", "ps"),
     ("python3", "python3"),
     ("python3-pip", "pip3"),
     ("util-linux", "setpriv"),
+    ("wget", "wget"),
 ];
 
 /// Where packages put programs. One that somebody put elsewhere is not in a sandbox.

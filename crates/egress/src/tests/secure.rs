@@ -36,12 +36,15 @@ async fn server(alpn: &[&str]) -> (Upstream, Vec<u8>) {
         .unwrap();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     let acceptor = TlsAcceptor::from(Arc::new(config));
+    let is_early = alpn.contains(&"early");
     let upstream = Upstream::serve(move |stream, seen| {
         let acceptor = acceptor.clone();
         async move {
             let Ok(stream) = acceptor.accept(stream).await else { return };
             let note = move |bytes: &[u8]| seen.lock().unwrap().1.extend_from_slice(bytes);
-            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            if is_early {
+                early(stream).await;
+            } else if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                 http2(stream, note).await;
             } else {
                 http1(stream, note).await;
@@ -65,6 +68,25 @@ async fn http1(mut stream: tokio_rustls::server::TlsStream<TcpStream>, note: imp
             stream.write_all(line).await.unwrap();
         }
     }
+}
+
+/// Answers the first request when it has its head, and wants no more of it: what is said then is
+/// sent at once (RFC 9113, section 8.1).
+async fn early(mut stream: tokio_rustls::server::TlsStream<TcpStream>) {
+    let settings = b"\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0";
+    stream.write_all(settings).await.unwrap();
+    let mut bytes = Vec::new();
+    // The head of a HEADERS frame of stream 1, with its end, without the stream's.
+    while !bytes.windows(6).any(|six| six == b"\x01\x04\0\0\0\x01") {
+        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+            return;
+        }
+    }
+    let head = b"\0\0\x05\x01\x04\0\0\0\x01\x08\x03413";
+    let body = b"\0\0\x08\0\x01\0\0\0\x01too long";
+    let reset = b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\0";
+    stream.write_all(&[&head[..], body, reset].concat()).await.unwrap();
+    while let Ok(1..) = stream.read_buf(&mut bytes).await {}
 }
 
 /// Answers each request with its body, and tells its path and authority in trailers.
@@ -263,6 +285,25 @@ async fn f04_each_stream_is_judged_alone() {
     assert_eq!(send(&requests, two, b"").await.unwrap().head.status, 403);
     assert_eq!(upstream.connections(), 1);
     assert!(!upstream.bytes().contains("users") && !upstream.bytes().contains("evil"));
+}
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_its_request_arrives_whole() {
+    let (upstream, ca) = server(&["h2", "early"]).await;
+    let world = world(&upstream, ca).await;
+    let mut requests = open(&world, upstream.port).await.ready().await.unwrap();
+    let early = request("POST", &format!("https://{NAME}:{}/up", upstream.port));
+    let (response, mut up) = requests.send_request(early, false).unwrap();
+    up.send_data(vec![7; 3_000_000].into(), false).unwrap();
+    let (head, mut down) = response.await.unwrap().into_parts();
+    assert_eq!(head.status, 413);
+    assert_eq!(down.data().await.unwrap().unwrap(), "too long");
+    assert!(down.data().await.is_none());
+    // Only later does it learn that the rest is not wanted.
+    let mut reset = std::pin::pin!(std::future::poll_fn(|context| up.poll_reset(context)));
+    let soon = std::time::Duration::from_millis(300);
+    assert!(tokio::time::timeout(soon, &mut reset).await.is_err());
+    assert_eq!(reset.await.unwrap(), h2::Reason::NO_ERROR);
 }
 
 #[tokio::test]

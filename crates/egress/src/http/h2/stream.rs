@@ -8,7 +8,7 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use openshell_codec::http1::{Header, goes_to_client, goes_upstream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::super::Session;
 use super::super::judge::{self, Passed, Question, Wants};
@@ -223,6 +223,7 @@ async fn exchange(
     up: Up,
     (mut answer, is_grpc): (SendResponse<Bytes>, bool),
 ) {
+    let mut is_whole = up.ends;
     let mut sent = std::pin::pin!(send(up));
     let mut is_sent = false;
     let mut response = std::pin::pin!(response);
@@ -230,7 +231,7 @@ async fn exchange(
         tokio::select! {
             received = &mut response => break received,
             result = &mut sent, if !is_sent => {
-                is_sent = true;
+                (is_sent, is_whole) = (true, result.is_ok());
                 // The server may have said why it does not want the rest.
                 if matches!(result, Err(relay::Broken::Source)) {
                     return answer.send_reset(Reason::CANCEL);
@@ -246,15 +247,22 @@ async fn exchange(
     };
     let ends = body.is_end_stream();
     let Ok(down) = answer.send_response(to_client(&head), ends) else { return };
-    if ends {
-        return;
-    }
-    let mut received = std::pin::pin!(relay::pump(body, down));
-    loop {
-        tokio::select! {
-            _ = &mut received => return,
-            _ = &mut sent, if !is_sent => is_sent = true,
+    if !ends {
+        let mut received = std::pin::pin!(relay::pump(body, down));
+        loop {
+            tokio::select! {
+                result = &mut received => match result {
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+                result = &mut sent, if !is_sent => (is_sent, is_whole) = (true, result.is_ok()),
+            }
         }
+    }
+    if !is_whole {
+        // The rest of the request is not wanted, and the stream is reset when this ends. curl 7.88
+        // takes an answer for broken of which the reset comes with the last byte.
+        sleep(limits::FAREWELL).await;
     }
 }
 

@@ -55,20 +55,32 @@ pub fn git_clones_and_pushes_what_it_may(run_as: RunAs) {
         assert_ne!(denied.code, Some(0), "{denied}");
         assert!(denied.stderr.contains("403"), "{denied}");
         assert!(!site.asked().contains("receive-pack"), "{}", site.asked());
-        all_on_record(&sandbox, Outcome::Denied, &[("GET", "git.example.com/project.git/info/refs")]);
+        all_on_record(
+            &sandbox,
+            Outcome::Denied,
+            &[("GET", "git.example.com/project.git/info/refs")],
+        );
 
         // By the path of the push itself.
         sandbox.set_policy(&POLICY.replace("RULES", ASK)).succeeded();
         let denied = push(&sandbox, "Three");
         assert_ne!(denied.code, Some(0), "{denied}");
         assert!(!site.asked().contains("POST /project.git/git-receive-pack"), "{}", site.asked());
-        all_on_record(&sandbox, Outcome::Denied, &[("POST", "git.example.com/project.git/git-receive-pack")]);
+        all_on_record(
+            &sandbox,
+            Outcome::Denied,
+            &[("POST", "git.example.com/project.git/git-receive-pack")],
+        );
         assert_eq!(repository.commits(), "One\n");
 
         sandbox.set_policy(&POLICY.replace("RULES", WRITE)).succeeded();
         push(&sandbox, "Four").succeeded();
         assert_eq!(repository.commits(), "Four\nThree\nTwo\nOne\n");
-        all_on_record(&sandbox, Outcome::Allowed, &[("POST", "git.example.com/project.git/git-receive-pack")]);
+        all_on_record(
+            &sandbox,
+            Outcome::Allowed,
+            &[("POST", "git.example.com/project.git/git-receive-pack")],
+        );
     });
 }
 

@@ -7,10 +7,10 @@ use openshell_audit::Outcome;
 use openshell_e2e::Sandbox;
 use openshell_testkit::{Product, RunAs, world};
 
+use crate::fetched;
 use crate::judged::{all_on_record, explains, on_record, one_of_each, start};
 use crate::packages::{self, INDEX};
 use crate::web::{self, HOSTS};
-use crate::fetched;
 
 pub fn wget_reads_what_it_may(run_as: RunAs) {
     world(|w| {

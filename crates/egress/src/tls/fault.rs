@@ -143,11 +143,17 @@ fn fault(error: &CertificateError) -> String {
 /// The first of the names in a certificate.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 3;
-    let mut shown: Vec<String> = names.iter().take(SHOWN).map(|name| plain(name)).collect();
+    let mut shown: Vec<String> = names.iter().take(SHOWN).map(|name| plain(bare(name))).collect();
     if names.len() > SHOWN {
         shown.push(format!("and {} more", names.len() - SHOWN));
     }
     shown.join(", ")
+}
+
+/// A name without the type that the library writes around it, where it is a name of DNS.
+fn bare(name: &str) -> &str {
+    let within = name.strip_prefix("DnsName(\"").and_then(|name| name.strip_suffix("\")"));
+    within.unwrap_or(name)
 }
 
 /// Text of an upstream's, made short and harmless.

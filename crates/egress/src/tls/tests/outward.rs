@@ -115,7 +115,12 @@ async fn d04_a_bad_certificate_fails_and_says_why() {
     for (params, issuer, word, alert) in [
         (&expired, Some(&issuer), "expired on 20", AlertDescription::CertificateExpired),
         (&early, Some(&issuer), "is not valid before 20", AlertDescription::CertificateExpired),
-        (&others, Some(&issuer), "another name: ", AlertDescription::BadCertificate),
+        (
+            &others,
+            Some(&issuer),
+            "another name: b.com, c.com, d.com, and",
+            AlertDescription::BadCertificate,
+        ),
         (&others, Some(&issuer), "and 1 more", AlertDescription::BadCertificate),
         (
             &for_clients,

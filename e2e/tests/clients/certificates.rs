@@ -57,6 +57,10 @@ pub fn a_wrong_certificate_is_an_alert_and_an_event(run_as: RunAs) {
         assert_eq!(sandbox.sh(&get("right.example.com")).succeeded().stdout, "hello\n");
         // Nothing was sent to any of them.
         assert_eq!(site.asked().lines().count(), 1, "{}", site.asked());
-        crate::judged::all_on_record(&sandbox, Outcome::Allowed, &[("GET", "/hello")]);
+        crate::judged::all_on_record(
+            &sandbox,
+            Outcome::Allowed,
+            &[("GET", "right.example.com/hello")],
+        );
     });
 }

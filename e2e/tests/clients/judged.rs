@@ -64,8 +64,6 @@ pub fn all_on_record(sandbox: &Sandbox<'_>, outcome: Outcome, requests: &[(&str,
     for (method, what) in requests {
         on_record(sandbox, outcome, method, what);
     }
-    // For whoever reads a test's output as a person would read the log.
-    if std::env::var_os("SHOW_LOGS").is_some() {
-        println!("{}", sandbox.logs());
-    }
+    // A failure, and `--nocapture`, show what a person would read.
+    println!("{}", sandbox.logs());
 }

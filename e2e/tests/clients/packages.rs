@@ -28,10 +28,17 @@ network_policies:
           - allow: { method: GET, path: "/files/*.whl" }
         deny_rules:
           - { method: GET, path: "/simple/part-150/" }
+      - host: pypi-two.example.com
+        port: 443
+        protocol: rest
+        access: read-only
     binaries:
       - { path: /usr/bin/python3 }
       - { path: "/sandbox/uv/bin/*" }
 "#;
+
+/// Its names: one speaks HTTP/1.1, the other HTTP/2 too.
+const INDICES: [&str; 2] = ["pypi.example.com", "pypi-two.example.com"];
 
 /// The same of the registry.
 const REGISTRY: &str = r#"
@@ -74,20 +81,23 @@ pub fn pip_installs_what_it_may(run_as: RunAs) {
 
 pub fn n03_uv_installs_a_large_tree(run_as: RunAs) {
     world(|w| {
-        let _site = index(w, &fetched::wheels());
+        let site = index(w, &fetched::wheels());
         let product = Product::new(run_as);
         let sandbox = start(&product, w, INDEX);
         sandbox.sh(&pip("install --target uv uv")).succeeded();
-        let uv = |what: &str| {
+        let uv = |host: &str, what: &str| {
             sandbox.sh(&format!(
                 "UV_CONCURRENT_DOWNLOADS=200 uv/bin/uv pip install --no-cache --python \
-                 /usr/bin/python3 --index-url https://pypi.example.com/simple --target tree {what}"
+                 /usr/bin/python3 --index-url https://{host}/simple --target {host} {what}"
             ))
         };
-        uv("part-0").succeeded();
-        let got = sandbox.sh("ls -d tree/part_*.py | wc -l").succeeded();
-        assert_eq!(got.stdout.trim(), PARTS.to_string(), "{got}");
-        let denied = uv("part-150");
+        for host in INDICES {
+            uv(host, "part-0").succeeded();
+            let got = sandbox.sh(&format!("ls -d {host}/part_*.py | wc -l")).succeeded();
+            assert_eq!(got.stdout.trim(), PARTS.to_string(), "{got}");
+        }
+        assert!(site.asked().contains(" HTTP/2.0 "), "{}", site.asked());
+        let denied = uv(INDICES[0], "part-150");
         assert_ne!(denied.code, Some(0), "{denied}");
         assert!(denied.stderr.contains("403"), "{denied}");
         all_on_record(&sandbox, Outcome::Denied, &[("GET", "pypi.example.com/simple/part-150/")]);
@@ -100,12 +110,16 @@ pub fn n03_hundreds_of_connections_at_once(run_as: RunAs) {
         let product = Product::new(run_as);
         let policy = INDEX.replace("/usr/bin/python3", "/usr/bin/curl");
         let sandbox = start(&product, w, &policy);
-        let script = "for n in $(seq 0 149) $(seq 0 149); do \
-             echo url=https://pypi.example.com/simple/part-$n/; echo output=/dev/null; done > list; \
-             curl -sS -w '%{http_code}\\n' --parallel --parallel-immediate --parallel-max 300 \
-             -K list | sort | uniq -c | tr -s ' '";
-        for said in [sandbox.sh(script), sandbox.direct(script)] {
-            assert_eq!(said.stdout, " 300 200\n", "{said}");
+        for host in INDICES {
+            let script = format!(
+                "for n in $(seq 0 149) $(seq 0 149); do \
+                 echo url=https://{host}/simple/part-$n/; echo output=/dev/null; done > list; \
+                 curl -sS -w '%{{http_code}}\\n' --parallel --parallel-immediate \
+                 --parallel-max 300 -K list | sort | uniq -c | tr -s ' '"
+            );
+            for said in [sandbox.sh(&script), sandbox.direct(&script)] {
+                assert_eq!(said.stdout, " 300 200\n", "{said}");
+            }
         }
     });
 }
@@ -145,8 +159,8 @@ pub fn pip(what: &str) -> String {
 pub fn index(w: &World, wheels: &Path) -> Site {
     let mut plan = Plan::new(w);
     make(include_str!("programs/index.py"), &[wheels, &plan.files()]);
-    plan.host("pypi.example.com", "");
-    plan.host_of_http2("pypi-two.example.com", "");
+    plan.host(INDICES[0], "");
+    plan.host_of_http2(INDICES[1], "");
     plan.start()
 }
 

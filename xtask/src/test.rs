@@ -13,10 +13,10 @@ use crate::run::{BENCHES, Outcome, cargo, command, is_root, succeed};
 const PACKAGES: [(&str, &str); 14] = [
     ("bubblewrap", "bwrap"),
     ("curl", "curl"),
+    ("default-jdk-headless", "javac"),
     ("git", "git"),
     ("iproute2", "ip"),
     ("iputils-ping", "ping"),
-    ("default-jdk-headless", "java"),
     ("nftables", "nft"),
     ("nginx-light", "nginx"),
     ("npm", "npm"),

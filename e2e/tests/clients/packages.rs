@@ -117,9 +117,10 @@ pub fn n03_hundreds_of_connections_at_once(run_as: RunAs) {
                  curl -sS -w '%{{http_code}}\\n' --parallel --parallel-immediate \
                  --parallel-max 300 -K list | sort | uniq -c | tr -s ' '"
             );
-            for said in [sandbox.sh(&script), sandbox.direct(&script)] {
-                assert_eq!(said.stdout, " 300 200\n", "{said}");
-            }
+            // curl itself needs many seconds for 300 handshakes, so each way is tried once.
+            let said =
+                if host == INDICES[0] { sandbox.sh(&script) } else { sandbox.direct(&script) };
+            assert_eq!(said.stdout, " 300 200\n", "{said}");
         }
     });
 }

@@ -2,7 +2,6 @@
 
 use openshell_types::Authority;
 
-use super::HeadError;
 use super::head::{Body, RequestHead};
 use super::response::{put, put_switch};
 use crate::target::names_target;
@@ -27,25 +26,16 @@ impl RequestHead {
     /// The head that goes upstream: origin form, one `Host` made from the authority that was
     /// judged, framing stated by us, and nothing of what concerns this connection or the way to us
     /// (RFC 9110, section 7.6). Always HTTP/1.1.
-    pub fn to_upstream(&self, forwarded: &Forwarded<'_>) -> Result<Vec<u8>, HeadError> {
+    pub fn to_upstream(&self, forwarded: &Forwarded<'_>) -> Vec<u8> {
         self.write(forwarded, None)
     }
 
     /// The same for a request that opens a WebSocket, with the extensions that may be offered.
-    pub fn to_switching_upstream(
-        &self,
-        forwarded: &Forwarded<'_>,
-        upgrade: &Upgrade,
-    ) -> Result<Vec<u8>, HeadError> {
+    pub fn to_switching_upstream(&self, forwarded: &Forwarded<'_>, upgrade: &Upgrade) -> Vec<u8> {
         self.write(forwarded, Some(upgrade))
     }
 
-    fn write(
-        &self,
-        forwarded: &Forwarded<'_>,
-        upgrade: Option<&Upgrade>,
-    ) -> Result<Vec<u8>, HeadError> {
-        let named = self.named_by_connection()?;
+    fn write(&self, forwarded: &Forwarded<'_>, upgrade: Option<&Upgrade>) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
         let Forwarded { target, authority, default_port, body, decoded } = *forwarded;
         let host = host_value(authority, default_port);
@@ -56,7 +46,7 @@ impl RequestHead {
         for header in &self.headers {
             let is_coding = decoded && header.name == "content-encoding";
             let is_offer = upgrade.is_some() && header.name == EXTENSIONS;
-            if is_dropped(&header.name) || is_coding || is_offer || named.contains(&header.name) {
+            if is_dropped(&header.name) || is_coding || is_offer {
                 continue;
             }
             put(&mut out, header.name.as_bytes(), &header.value);
@@ -77,30 +67,13 @@ impl RequestHead {
             }
         }
         out.extend_from_slice(b"\r\n");
-        Ok(out)
+        out
     }
 
     fn states_a_body(&self) -> bool {
         ["content-length", "transfer-encoding"]
             .iter()
             .any(|name| self.values(name).next().is_some())
-    }
-
-    /// The fields that `Connection` lists, in lower case.
-    fn named_by_connection(&self) -> Result<Vec<String>, HeadError> {
-        let mut named = Vec::new();
-        for value in self.values("connection") {
-            let text = std::str::from_utf8(value).map_err(|_| HeadError::Connection)?;
-            for token in text.split(',').map(str::trim).filter(|token| !token.is_empty()) {
-                let token = token.to_ascii_lowercase();
-                // SECURITY: C9; naming one of these would strip what we rebuild or judge by.
-                if ["host", "content-length", "transfer-encoding"].contains(&token.as_str()) {
-                    return Err(HeadError::Connection);
-                }
-                named.push(token);
-            }
-        }
-        Ok(named)
     }
 }
 
@@ -122,7 +95,12 @@ pub fn goes_upstream(name: &str) -> bool {
     !is_dropped(name)
 }
 
+/// SECURITY: C9; gateways in the manner of CGI do not tell `_` from `-` in the name of a field.
 fn is_dropped(name: &str) -> bool {
+    if name.contains('_') { is_of_way(&name.replace('_', "-")) } else { is_of_way(name) }
+}
+
+fn is_of_way(name: &str) -> bool {
     const DROPPED: [&str; 12] = [
         "connection",
         "content-length",

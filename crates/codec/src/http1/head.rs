@@ -3,6 +3,7 @@
 use openshell_types::{Authority, Host, Port};
 
 use super::HeadError;
+use super::forward::goes_upstream;
 use super::response::keeps_alive;
 
 /// A request head that was read strictly.
@@ -14,7 +15,7 @@ pub struct RequestHead {
     pub target: Target,
     /// The version that the client speaks.
     pub version: Version,
-    /// All fields, in order.
+    /// All fields, in order, but those that `Connection` lists: they were for us alone.
     pub headers: Vec<Header>,
     /// How the body is framed.
     pub body: Body,
@@ -103,11 +104,12 @@ impl RequestHead {
             1 => Version::Http11,
             _ => return Err(HeadError::Version),
         };
-        let headers: Vec<Header> = request
+        let mut headers: Vec<Header> = request
             .headers
             .iter()
             .map(|h| Header { name: h.name.to_ascii_lowercase(), value: h.value.to_vec() })
             .collect();
+        strip(&mut headers)?;
         let body = framing(&headers, version)?;
         let target = read_target(method, target, host_field(&headers, version)?)?;
         if matches!(target, Target::Authority(_)) && body != Body::None {
@@ -168,12 +170,41 @@ pub fn looks_like_request(bytes: &[u8]) -> Guess {
     }
 }
 
+/// Takes out what `Connection` lists (RFC 9110, section 7.6.1). What has a meaning for this hop
+/// stays; it does not go upstream either.
+/// SECURITY: C9; here and not on the way out, so that no rule is held against a field that the
+/// server does not get.
+fn strip(headers: &mut Vec<Header>) -> Result<(), HeadError> {
+    let mut named: Vec<String> = Vec::new();
+    for value in values(headers, "connection") {
+        let text = std::str::from_utf8(value).map_err(|_| HeadError::Connection)?;
+        for token in text.split(',').map(str::trim).filter(|token| !token.is_empty()) {
+            let token = token.to_ascii_lowercase();
+            // SECURITY: C9; naming one of these would strip what we rebuild or judge by.
+            if ["host", "content-length", "transfer-encoding"].contains(&token.as_str()) {
+                return Err(HeadError::Connection);
+            }
+            if goes_upstream(&token) && !named.contains(&token) {
+                named.push(token);
+                if named.len() > RequestHead::MOST_HEADERS {
+                    return Err(HeadError::TooManyHeaders);
+                }
+            }
+        }
+    }
+    if !named.is_empty() {
+        headers.retain(|header| !named.contains(&header.name));
+    }
+    Ok(())
+}
+
 /// The length of the head, when its end is there. Checks every octet on the way.
 pub(super) fn find_end(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
     let mut line_start = true;
     let mut line_empty = true;
     let mut first_line = true;
     let mut previous = 0;
+    let mut lines = 0;
     for (at, &byte) in bytes.iter().enumerate().take(RequestHead::LONGEST) {
         // SECURITY: E2; httparse takes a bare LF, skips empty lines and, in values, tabs only.
         if previous == b'\r' && byte != b'\n' {
@@ -186,6 +217,11 @@ pub(super) fn find_end(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
                     return if first_line { Err(HeadError::RequestLine) } else { Ok(Some(at + 1)) };
                 }
                 (line_start, line_empty, first_line) = (true, true, false);
+                lines += 1;
+                // SECURITY: N2; seen at once, so that a head in drops is not read over and over.
+                if lines > 1 + RequestHead::MOST_HEADERS {
+                    return Err(HeadError::TooManyHeaders);
+                }
             }
             b'\r' => line_start = false,
             b' ' | b'\t' if line_start => {

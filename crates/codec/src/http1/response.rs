@@ -103,8 +103,11 @@ impl ResponseHead {
         out.extend_from_slice(b"\r\n");
         let named = named_by_connection(&self.headers);
         for header in &self.headers {
-            // A HEAD's or a 304's length states what is not sent.
-            let is_length = header.name == "content-length" && self.body == ResponseBody::None;
+            // A HEAD's or a 304's length states what is not sent; a 204 has none (RFC 9110, section
+            // 8.6), and a client that believed one would take the next answer for a body.
+            let is_length = header.name == "content-length"
+                && self.body == ResponseBody::None
+                && self.status != 204;
             let goes = goes_to_client(&header.name) && !named.contains(&header.name);
             if is_length && self.status >= 200 || goes {
                 put(&mut out, header.name.as_bytes(), &header.value);

@@ -171,7 +171,7 @@ fn e07_large_heads_are_bounded_and_legitimate_ones_pass() {
 }
 
 /// An absolute-form request as its server gets it.
-fn upstream(head: &RequestHead) -> Result<Vec<u8>, HeadError> {
+fn upstream(head: &RequestHead) -> Vec<u8> {
     let Target::Absolute { authority, path } = &head.target else { panic!("another form") };
     let (body, decoded) = (head.body, false);
     head.to_upstream(&Forwarded { target: path, authority, default_port: 80, body, decoded })
@@ -189,20 +189,43 @@ fn c09_what_goes_upstream_is_made_by_us() {
     )
     .unwrap();
     assert_eq!(
-        String::from_utf8(upstream(&head).unwrap()).unwrap(),
+        String::from_utf8(upstream(&head)).unwrap(),
         "POST /x HTTP/1.1\r\nHost: a.com:8080\r\naccept: */*\r\ncontent-length: 3\r\n\
          \r\n"
     );
     for field in ["host", "Content-Length", "x, transfer-encoding"] {
-        let head = read(&with_field(&format!("Connection: {field}"))).unwrap();
-        assert_eq!(upstream(&head), Err(HeadError::Connection), "{field}");
+        let head = read(&with_field(&format!("Connection: {field}")));
+        assert_eq!(head, Err(HeadError::Connection), "{field}");
     }
+}
+
+#[test]
+fn c09_what_connection_lists_is_not_there_to_be_judged() {
+    let head =
+        read(&with_field("Connection: x-mode, Upgrade\r\nX-Mode: safe\r\nUpgrade: a")).unwrap();
+    assert_eq!((head.values("x-mode").count(), head.values("upgrade").count()), (0, 1));
+    assert!(!String::from_utf8(upstream(&head)).unwrap().contains("x-mode"));
+}
+
+#[test]
+fn c09_underscores_hide_nothing() {
+    let fields = "X_Forwarded_Host: b\r\nTransfer_Encoding: chunked\r\nContent_Length: 9\r\n\
+                  X_Real_IP: 1\r\nProxy_Authorization: x\r\nX_Other: y";
+    let text = String::from_utf8(upstream(&read(&with_field(fields)).unwrap())).unwrap();
+    assert!(text.contains("x_other: y"), "{text}");
+    assert_eq!(text.matches('_').count(), 1, "{text}");
+}
+
+#[test]
+fn n02_a_head_of_many_lines_is_refused_before_its_end() {
+    let text = format!("GET / HTTP/1.1\r\n{}", "a:\r\n".repeat(257));
+    assert_eq!(RequestHead::parse(text.as_bytes()), Err(HeadError::TooManyHeaders));
 }
 
 #[test]
 fn what_goes_upstream_is_read_the_same_again() {
     let head = read(&with_field("Transfer-Encoding: chunked\r\nX: a b\tc")).unwrap();
-    let bytes = upstream(&head).unwrap();
+    let bytes = upstream(&head);
     let (again, _) = RequestHead::parse(&bytes).unwrap().unwrap();
     assert_eq!(again.body, Body::Chunked);
     assert_eq!(again.values("x").collect::<Vec<_>>(), [b"a b\tc"]);
@@ -379,4 +402,7 @@ fn f11_what_a_client_gets_offers_no_other_way() {
     let head = answer("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "HEAD").unwrap();
     let text = String::from_utf8(head.to_client(Version::Http11, false)).unwrap();
     assert_eq!(text, "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n");
+    let head = answer("HTTP/1.1 204 No\r\nContent-Length: 9\r\n\r\n", "GET").unwrap();
+    let text = String::from_utf8(head.to_client(Version::Http11, false)).unwrap();
+    assert_eq!(text, "HTTP/1.1 204 No\r\n\r\n");
 }

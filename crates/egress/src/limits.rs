@@ -110,8 +110,8 @@ pub const LINES: usize = 256;
 /// The same, to one server.
 pub const LINES_EACH: usize = 32;
 
-/// WebSocket messages of clients that have begun and not ended, over all connections, of at most
-/// 16 MiB each; another waits for as long as one may be silent, then its connection is closed.
+/// WebSocket messages of clients that have begun and that the server has not taken, over all
+/// connections, of at most 16 MiB each; another waits for as long as one may be silent, then its connection is closed.
 pub const WEBSOCKET_ASSEMBLIES: usize = 32;
 
 /// How long a client may be silent within a WebSocket message; then the connection is closed.

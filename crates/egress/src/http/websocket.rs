@@ -212,11 +212,20 @@ impl<'a> Talk<'a> {
             loop {
                 match reader.next_message() {
                     Ok(Some(message)) => {
-                        if !matches!(message, Message::Ping(_) | Message::Pong(_)) {
-                            assembly = None;
+                        let is_control = matches!(message, Message::Ping(_) | Message::Pong(_));
+                        // SECURITY: N6; a few octets may have become a large message.
+                        if assembly.is_none() && is_large(&message) {
+                            assembly = match self.begin_at_once() {
+                                Ok(begun) => Some(begun),
+                                Err(over) => return over,
+                            };
                         }
                         if let Err(over) = self.pass(message, to).await {
                             return over;
+                        }
+                        // Only now is the memory that it took free again.
+                        if !is_control {
+                            assembly = None;
                         }
                     }
                     Ok(None) => break,
@@ -263,6 +272,14 @@ impl<'a> Talk<'a> {
         match timeout(limits::WEBSOCKET_ASSEMBLY_IDLE, place).await {
             Ok(Ok(place)) => Ok(Assembly { begun: Instant::now(), _place: place }),
             Ok(Err(_)) | Err(_) => Err(Over::stop(1013, "too many messages are being read")),
+        }
+    }
+
+    /// The same for a message that is there already, and does not wait.
+    fn begin_at_once(&self) -> Result<Assembly<'a>, Over> {
+        match self.session.context.assemblies.try_acquire() {
+            Ok(place) => Ok(Assembly { begun: Instant::now(), _place: place }),
+            Err(_) => Err(Over::stop(1013, "too many messages are being read")),
         }
     }
 
@@ -352,6 +369,16 @@ impl<'a> Talk<'a> {
         reading.decide(&permit, question, None)?;
         Ok((reading, permit.generation()))
     }
+}
+
+/// Whether a message takes more than a connection's buffers do.
+fn is_large(message: &Message) -> bool {
+    let length = match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(bytes) => bytes.len(),
+        Message::Ping(_) | Message::Pong(_) | Message::Close { .. } => 0,
+    };
+    length > limits::RELAY_BUFFER
 }
 
 /// Waits until the policy has to be asked again.

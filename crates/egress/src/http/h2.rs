@@ -6,10 +6,14 @@ mod relay;
 mod stream;
 mod upstream;
 
+use std::future::poll_fn;
+
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use h2::server::Connection;
+use h2::RecvStream;
+use h2::server::{Connection, SendResponse};
+use http::Request;
 use tokio::time::timeout;
 
 use super::{End, Session};
@@ -48,7 +52,7 @@ async fn streams<C: Stream>(
     let mut served = FuturesUnordered::new();
     loop {
         let accepted = tokio::select! {
-            accepted = timeout(limits::KEPT_ALIVE, connection.accept()) => accepted,
+            accepted = timeout(limits::KEPT_ALIVE, next(connection, served.len())) => accepted,
             Some(()) = served.next(), if !served.is_empty() => continue,
         };
         match accepted {
@@ -66,6 +70,23 @@ async fn streams<C: Stream>(
             Err(_) => {}
         }
     }
+}
+
+/// The next stream, when there is room for it.
+/// SECURITY: F5; streams that a client resets no longer count for its connection, but are served
+/// until they notice. Beyond the limit none is taken, and [`limits::RESET_STREAMS`] holds.
+async fn next<C: Stream>(
+    connection: &mut Connection<C, Bytes>,
+    served: usize,
+) -> Option<Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>> {
+    poll_fn(|context| {
+        if served < limits::STREAMS as usize {
+            connection.poll_accept(context)
+        } else {
+            connection.poll_closed(context).map(|closed| closed.err().map(Err))
+        }
+    })
+    .await
 }
 
 /// The longest list of fields, in octets as they are counted without compression.

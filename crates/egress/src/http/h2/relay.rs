@@ -4,6 +4,7 @@ use std::future::poll_fn;
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Which side broke off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +15,13 @@ pub(super) enum Broken {
     Sink,
 }
 
-/// Moves all of `from` to `to`. When one breaks off, so does the other.
-pub(super) async fn pump(mut from: RecvStream, mut to: SendStream<Bytes>) -> Result<(), Broken> {
+/// Moves all of `from` to `to`, of trailers those whose name `keeps` wants. When one breaks off, so
+/// does the other.
+pub(super) async fn pump(
+    mut from: RecvStream,
+    mut to: SendStream<Bytes>,
+    keeps: fn(&str) -> bool,
+) -> Result<(), Broken> {
     loop {
         let data = tokio::select! {
             data = from.data() => data,
@@ -41,8 +47,17 @@ pub(super) async fn pump(mut from: RecvStream, mut to: SendStream<Bytes>) -> Res
         }
     }
     match from.trailers().await {
-        Ok(Some(trailers)) => to.send_trailers(trailers).map_err(|_| Broken::Sink),
-        Ok(None) => to.send_data(Bytes::new(), true).map_err(|_| Broken::Sink),
+        Ok(Some(trailers)) if trailers.keys().any(|name| keeps(name.as_str())) => {
+            let kept = |(name, value): (&HeaderName, &HeaderValue)| {
+                keeps(name.as_str()).then(|| (name.clone(), value.clone()))
+            };
+            let mut all = HeaderMap::new();
+            for (name, value) in trailers.iter().filter_map(kept) {
+                all.append(name, value);
+            }
+            to.send_trailers(all).map_err(|_| Broken::Sink)
+        }
+        Ok(_) => to.send_data(Bytes::new(), true).map_err(|_| Broken::Sink),
         Err(error) => {
             to.send_reset(error.reason().unwrap_or(Reason::INTERNAL_ERROR));
             Err(Broken::Source)

@@ -1,6 +1,7 @@
 //! One stream: one request and its answer.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
@@ -8,6 +9,7 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use openshell_codec::http1::{Header, goes_to_client, goes_upstream};
+use openshell_types::Generation;
 use tokio::time::{sleep, timeout};
 
 use super::super::Session;
@@ -18,6 +20,7 @@ use super::relay;
 use super::upstream::{Upstream, broken};
 use crate::limits;
 use crate::refusal::Refusal;
+use crate::seams::PolicyInForce;
 
 /// Serves one stream.
 pub(super) async fn serve(
@@ -32,8 +35,15 @@ pub(super) async fn serve(
     });
     let mut record = RequestRecord::begin(session);
     let head = Head { headers: headers(&head.headers), head };
-    match admit(session, upstream, (&head, &mut body), &mut record).await {
-        Ok(Admitted { mut passed, held, mut requests, address }) => {
+    let admitted = tokio::select! {
+        biased;
+        _ = poll_fn(|context| answer.poll_reset(context)) => {
+            return record.refused(&Refusal::no_request("no_request", "the client took it back"));
+        }
+        admitted = admit(session, upstream, (&head, &mut body), &mut record) => admitted,
+    };
+    match admitted {
+        Ok(Admitted { mut passed, held, mut requests, address, generation }) => {
             // SECURITY: M13; nothing goes upstream without its record.
             if !record.allowed(&passed, address.ip()) {
                 return answer.send_reset(Reason::INTERNAL_ERROR);
@@ -48,6 +58,13 @@ pub(super) async fn serve(
             let ends = body.is_end_stream() && held.as_ref().is_none_or(Vec::is_empty);
             match requests.send_request(outgoing, ends) {
                 Ok((response, up)) => {
+                    match open(session, requests, generation, &mut answer).await {
+                        Opened::Yes => {}
+                        Opened::TakenBack => return,
+                        Opened::Refused(refusal) => {
+                            return refuse(session, answer, &refusal, is_grpc);
+                        }
+                    }
                     let up = Up { stream: up, held, body, ends };
                     exchange(session, response, up, (answer, is_grpc)).await;
                 }
@@ -74,6 +91,8 @@ struct Admitted {
     held: Option<Vec<u8>>,
     requests: SendRequest<Bytes>,
     address: std::net::SocketAddr,
+    /// The policy that allowed it.
+    generation: Generation,
 }
 
 /// Judges a request and finds its connection, under the policy that is in force when both are done.
@@ -99,8 +118,46 @@ async fn admit(
         if permit.generation() == generation
             && session.context.policy.borrow().generation == generation
         {
-            return Ok(Admitted { passed, held, requests, address });
+            return Ok(Admitted { passed, held, requests, address, generation });
         }
+    }
+}
+
+/// What became of a request that waited for the server to have room for it.
+enum Opened {
+    Yes,
+    /// Its client gave up.
+    TakenBack,
+    Refused(Refusal),
+}
+
+/// Waits until a request goes out: the server says how many it takes at once.
+/// SECURITY: E10; while one waits, the policy that allowed it stays in force, or it does not go.
+async fn open(
+    session: &Session<'_>,
+    requests: SendRequest<Bytes>,
+    generation: Generation,
+    answer: &mut SendResponse<Bytes>,
+) -> Opened {
+    let mut policies = session.context.policy.clone();
+    let changed = async {
+        let is_other = |policy: &Arc<PolicyInForce>| policy.generation != generation;
+        if policies.wait_for(is_other).await.is_err() {
+            // Nobody can change the policy any more.
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = changed => Opened::Refused(Refusal::unreachable(
+            "policy_changed",
+            "the policy just changed".to_owned(),
+        )),
+        opened = requests.ready() => match opened {
+            Ok(_) => Opened::Yes,
+            Err(error) => Opened::Refused(broken(&error)),
+        },
+        _ = poll_fn(|context| answer.poll_reset(context)) => Opened::TakenBack,
     }
 }
 
@@ -124,6 +181,13 @@ fn question<'a>(
     let differs = hosts.any(|host| authority.is_some_and(|name| host.value != name.as_bytes()));
     if authority.is_none() || differs {
         return Err(Refusal::other_authority(&session.to));
+    }
+    let mut lengths = head.headers.iter().filter(|header| header.name == "content-length");
+    let is_number =
+        |length: &Header| !length.value.is_empty() && length.value.iter().all(u8::is_ascii_digit);
+    // SECURITY: F3; the first is held against the body, another reader may take the second.
+    if !lengths.next().is_none_or(is_number) || lengths.next().is_some() {
+        return Err(Refusal::malformed_request("the body's length is ambiguous".to_owned()));
     }
     let target = uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
     let method = head.head.method.as_str();
@@ -248,7 +312,7 @@ async fn exchange(
     let ends = body.is_end_stream();
     let Ok(down) = answer.send_response(to_client(&head), ends) else { return };
     if !ends {
-        let mut received = std::pin::pin!(relay::pump(body, down));
+        let mut received = std::pin::pin!(relay::pump(body, down, goes_to_client));
         loop {
             tokio::select! {
                 result = &mut received => match result {
@@ -272,8 +336,9 @@ async fn send(up: Up) -> Result<(), relay::Broken> {
         return Ok(());
     }
     match held {
+        // SECURITY: E3; a server that adds trailers to the fields would read what nobody judged.
         Some(held) => relay::send_all(&mut stream, held).await,
-        None => relay::pump(body, stream).await,
+        None => relay::pump(body, stream, |_| false).await,
     }
 }
 

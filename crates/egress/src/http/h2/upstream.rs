@@ -16,17 +16,24 @@ use crate::stream::Upward;
 use crate::tls::{Protocol, negotiated};
 use crate::vet::recheck;
 
-/// At most one connection at a time, made when the first stream needs it, and again when it is gone.
+/// One connection that takes requests, made when the first stream needs it, and again when it is
+/// gone.
 pub(super) struct Upstream<'a> {
     session: &'a Session<'a>,
-    open: Mutex<Option<Open>>,
+    held: Mutex<Held>,
+}
+
+struct Held {
+    open: Option<Open>,
+    /// Drive connections whose server said goodbye, for as long as streams are open on them.
+    leaving: Vec<AbortOnDropHandle<()>>,
 }
 
 struct Open {
     requests: SendRequest<Bytes>,
     address: SocketAddr,
     /// Drives it for as long as it is wanted.
-    _driver: AbortOnDropHandle<()>,
+    driver: AbortOnDropHandle<()>,
 }
 
 impl<'a> Upstream<'a> {
@@ -36,7 +43,7 @@ impl<'a> Upstream<'a> {
             Some((upward, address)) => start(upward, address).await.ok(),
             None => None,
         };
-        Self { session, open: Mutex::new(open) }
+        Self { session, held: Mutex::new(Held { open, leaving: Vec::new() }) }
     }
 
     /// A connection that can take a request, whose address is checked under the permit.
@@ -44,8 +51,8 @@ impl<'a> Upstream<'a> {
         &self,
         permit: Permit,
     ) -> Result<(SendRequest<Bytes>, SocketAddr, Permit), Refusal> {
-        let mut open = self.open.lock().await;
-        if let Some(Open { requests, address, .. }) = &*open {
+        let mut held = self.held.lock().await;
+        if let Some(Open { requests, address, .. }) = &held.open {
             let (requests, address) = (requests.clone(), *address);
             recheck(&permit, address.ip(), &*self.session.context.seams.host)?;
             // It takes a request, or waits for room, as long as the server did not say goodbye.
@@ -66,8 +73,11 @@ impl<'a> Upstream<'a> {
         }
         let fresh = start(upward, address).await?;
         let requests = fresh.requests.clone();
-        *open = Some(fresh);
-        drop(open);
+        held.leaving.retain(|driver| !driver.is_finished());
+        if let Some(Open { driver, .. }) = held.open.replace(fresh) {
+            held.leaving.push(driver);
+        }
+        drop(held);
         let requests = requests.ready().await.map_err(|error| broken(&error))?;
         Ok((requests, address, permit))
     }
@@ -90,7 +100,7 @@ async fn start(upward: Upward, address: SocketAddr) -> Result<Open, Refusal> {
             tracing::debug!(%error, "A server's HTTP/2 connection broke");
         }
     });
-    Ok(Open { requests, address, _driver: AbortOnDropHandle::new(driver) })
+    Ok(Open { requests, address, driver: AbortOnDropHandle::new(driver) })
 }
 
 /// The server's side of HTTP/2 failed.

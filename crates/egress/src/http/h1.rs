@@ -3,6 +3,7 @@
 use std::io;
 
 use openshell_codec::http1::{Body, Forwarded, RequestHead, Target, Version};
+use openshell_types::Generation;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::timeout;
 
@@ -165,14 +166,15 @@ async fn one<C: Stream>(
         Ok(admitted) => admitted,
         Err(refusal) => return Next::End(refuse(account, &refusal)),
     };
-    let Admitted { line, mut passed, held, opening } = admitted;
+    let Admitted { line, mut passed, held, opening, generation } = admitted;
     // SECURITY: M13; nothing goes upstream without its record.
     if !account.allowed(&passed, line.address.ip()) {
         return Next::End(End::Broken);
     }
     let decoded = passed.body.is_some();
     let held = passed.body.take().or(held);
-    exchange(session, client, Outgo { head, passed, held, decoded, opening }, (own, line)).await
+    let outgo = Outgo { head, passed, held, decoded, opening, generation };
+    exchange(session, client, outgo, (own, line)).await
 }
 
 /// A request that may go upstream.
@@ -183,6 +185,8 @@ struct Admitted {
     held: Option<Vec<u8>>,
     /// The WebSocket that it asks for.
     opening: Option<Opening>,
+    /// The policy that allowed it.
+    generation: Generation,
 }
 
 /// Judges a request and connects it, under the policy that is in force when both are done.
@@ -215,7 +219,7 @@ async fn admit<C: Stream>(
         if permit.generation() == generation
             && session.context.policy.borrow().generation == generation
         {
-            return Ok(Admitted { line: found, passed, held, opening });
+            return Ok(Admitted { line: found, passed, held, opening, generation });
         }
         *own = Some(found);
     }
@@ -251,7 +255,9 @@ async fn read_body<C: Stream>(
         },
         Wants::Whole(longest) => longest,
     };
-    if head.expects_continue() && client.inbox.bytes().is_empty() {
+    // RFC 9110, section 10.1.1: HTTP/1.0 knows no interim answers.
+    let waits = head.version == Version::Http11 && head.expects_continue();
+    if waits && client.inbox.bytes().is_empty() {
         client.say(CONTINUE).await.map_err(|error| gone(&error))?;
     }
     let body = body::collect(&mut client.inbox, Incoming::of_request(head.body), longest);
@@ -284,6 +290,8 @@ struct Outgo<'a> {
     /// Whether the codings of what is held were undone.
     decoded: bool,
     opening: Option<Opening>,
+    /// The policy that allowed it.
+    generation: Generation,
 }
 
 /// Sends a request and passes its answer on.
@@ -293,7 +301,7 @@ async fn exchange<C: Stream>(
     outgo: Outgo<'_>,
     (own, mut line): (&mut Option<Line>, Line),
 ) -> Next {
-    let Outgo { head, passed, held, decoded, opening } = outgo;
+    let Outgo { head, passed, held, decoded, opening, generation } = outgo;
     let body = held.as_ref().map_or(head.body, |body| match body.len() as u64 {
         0 => Body::None,
         length => Body::Length(length),
@@ -306,13 +314,9 @@ async fn exchange<C: Stream>(
         decoded,
     };
     let upgrade = opening.as_ref().map(|opening| &opening.upgrade);
-    let made = match upgrade {
+    let mut bytes = match upgrade {
         Some(upgrade) => head.to_switching_upstream(&forwarded, upgrade),
         None => head.to_upstream(&forwarded),
-    };
-    let mut bytes = match made {
-        Ok(bytes) => bytes,
-        Err(error) => return Next::End(last_words(session, &Refusal::bad_head(error))),
     };
     bytes.extend_from_slice(held.as_deref().unwrap_or_default());
     let (version, stays) = (head.version, head.keeps_alive());
@@ -323,7 +327,7 @@ async fn exchange<C: Stream>(
     if let Err(Failed::Unanswered(error)) = &outcome
         && (was_used && may_repeat(head) && line::is_gone(error))
     {
-        outcome = match again(session).await {
+        outcome = match again(session, generation).await {
             Ok(fresh) => {
                 line = fresh;
                 attempt(client, &mut line, &bytes, (&asked, streamed)).await
@@ -337,7 +341,7 @@ async fn exchange<C: Stream>(
             Next::End(websocket::serve(session, client, line, opened).await)
         }
         (Ok(Answered { server_stays, client_stays, is_private, .. }), _) => {
-            line.is_private |= is_private;
+            line.is_private |= is_private || asks_for_private(head);
             line.rest();
             *own = server_stays.then_some(line);
             if client_stays { Next::Another } else { Next::End(End::Done) }
@@ -350,15 +354,30 @@ async fn exchange<C: Stream>(
     }
 }
 
+/// Whether the request itself authenticates the connection, as an answer that does not mention it
+/// may have accepted.
+fn asks_for_private(head: &RequestHead) -> bool {
+    ["authorization", "proxy-authorization"]
+        .iter()
+        .flat_map(|name| head.values(name))
+        .any(response::is_of_connection)
+}
+
 /// Words for a client whose request was allowed, and recorded, and then came to nothing.
 fn last_words(session: &Session<'_>, refusal: &Refusal) -> End {
     End::Farewell(RequestRecord::begin(session).words(refusal))
 }
 
 /// A new connection for a request whose first one was closed.
-async fn again(session: &Session<'_>) -> Result<Line, Refusal> {
+async fn again(session: &Session<'_>, generation: Generation) -> Result<Line, Refusal> {
     let permit: Permit = line::permit(session)?;
-    Ok(line::line(session, permit, None, false).await?.0)
+    let (line, permit) = line::line(session, permit, None, false).await?;
+    // SECURITY: E10; the request was judged once, and under no other policy is it sent.
+    if permit.generation() != generation || session.context.policy.borrow().generation != generation
+    {
+        return Err(Refusal::unreachable("policy_changed", "the policy just changed".to_owned()));
+    }
+    Ok(line)
 }
 
 /// Sends the bytes, then what is streamed, while the answer already comes in.
@@ -383,8 +402,7 @@ async fn attempt<C: Stream>(
         };
     }
     let outgoing = if streamed == Body::Chunked { Outgoing::Chunked } else { Outgoing::Plain };
-    let up = body::relay(inbox, Incoming::of_request(streamed), &mut line.write, outgoing);
-    let mut up = std::pin::pin!(up);
+    let incoming = Incoming::of_request(streamed);
     let sent = tokio::select! {
         biased;
         // SECURITY: E11; the rest of the body is not read, so neither connection goes on.
@@ -395,10 +413,15 @@ async fn attempt<C: Stream>(
                 ..answered
             });
         }
-        sent = &mut up => sent,
+        sent = body::relay(inbox, incoming, &mut line.write, outgoing) => sent,
     };
     match sent {
-        Ok(()) => down.await,
+        // SECURITY: N2; nobody waits for the answer of a client that is gone.
+        Ok(()) => tokio::select! {
+            biased;
+            answered = &mut down => answered,
+            () = broke_off(inbox, asked.version, asked.stays) => Err(Failed::Midway),
+        },
         Err(Broken::Source(_)) => Err(Failed::Midway),
         // The server does not want the rest; it may have said why.
         Err(Broken::Sink) => down.await.map(|answered| Answered {

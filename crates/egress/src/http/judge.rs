@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use openshell_codec::graphql;
-use openshell_codec::http1::Header;
+use openshell_codec::http1::{Header, goes_upstream};
 use openshell_codec::target::{Doubtful, Method, Options, Target, TargetError, methods_to_judge};
 use openshell_policy::{
     Content, Grant, GraphqlOperation, Inspection, Refused, Request, RequestDenial, Verdict,
@@ -339,7 +339,9 @@ impl Reading {
 /// Names and values, as the policy takes them.
 fn fields<'a>(question: &Question<'a>) -> Result<SmallVec<[(&'a str, &'a str); 32]>, Refusal> {
     let mut fields = SmallVec::new();
-    for header in question.headers {
+    // SECURITY: C9; a rule is held against what the server gets.
+    let sent = |header: &&Header| goes_upstream(&header.name) || header.name == "host";
+    for header in question.headers.iter().filter(sent) {
         let value = std::str::from_utf8(&header.value).map_err(|_| {
             // SECURITY: a rule could not be held against it.
             Refusal::malformed_request(format!("the field `{}` is not UTF-8", header.name))

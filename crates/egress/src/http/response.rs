@@ -2,7 +2,7 @@
 
 use std::io;
 
-use openshell_codec::http1::{ResponseBody, ResponseHead, Version};
+use openshell_codec::http1::{RequestHead, ResponseBody, ResponseHead, Version};
 use openshell_codec::websocket::{Agreed, Upgrade};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
@@ -119,14 +119,18 @@ async fn read_head<R: AsyncRead + Unpin>(
     from: &mut Inbox<R>,
     method: &str,
 ) -> io::Result<ResponseHead> {
+    let mut seen = 0;
     loop {
-        if !from.bytes().is_empty() {
+        let new = from.bytes().get(seen..).unwrap_or_default();
+        // A head ends with a line: between line ends there is nothing new to see.
+        if new.contains(&b'\n') || from.bytes().len() >= RequestHead::LONGEST {
             let found = ResponseHead::parse(from.bytes(), method);
             if let Some((head, length)) = found.map_err(|error| invalid(&error.to_string()))? {
                 from.take(length);
                 return Ok(head);
             }
         }
+        seen = from.bytes().len();
         if from.more().await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -140,12 +144,16 @@ fn invalid(why: &str) -> io::Error {
 /// NTLM and Negotiate authenticate a connection: whoever sends the next request over it would be
 /// taken for the same client.
 fn authenticates_connection(head: &ResponseHead) -> bool {
+    ["www-authenticate", "proxy-authenticate"]
+        .iter()
+        .flat_map(|name| head.values(name))
+        .any(is_of_connection)
+}
+
+/// Whether a field that authenticates, or asks for that, begins with such a scheme.
+pub(super) fn is_of_connection(value: &[u8]) -> bool {
     let schemes: [&[u8]; 2] = [b"ntlm", b"negotiate"];
-    ["www-authenticate", "proxy-authenticate"].iter().flat_map(|name| head.values(name)).any(
-        |value| {
-            schemes.iter().any(|scheme| {
-                value.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-            })
-        },
-    )
+    schemes.iter().any(|scheme| {
+        value.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    })
 }

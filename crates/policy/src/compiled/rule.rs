@@ -43,6 +43,8 @@ pub(crate) struct CompiledEndpoint {
     pub persisted: BTreeMap<String, PersistedQuery>,
     /// Longest body that is judged, in bytes.
     pub max_body_bytes: u32,
+    /// The query keys that its rules name.
+    pub query_keys: Box<[Box<str>]>,
 }
 
 /// How the host was declared, which says what its addresses may be.
@@ -135,6 +137,7 @@ impl CompiledEndpoint {
             deny_rules: source.deny_rules.iter().map(|clause| clause.at.line).collect(),
             persisted: source.options.persisted_queries.clone().unwrap_or_default(),
             max_body_bytes: source.options.max_body_bytes.unwrap_or(BODY_BYTES),
+            query_keys: query_keys(source),
         }
     }
 
@@ -154,6 +157,15 @@ impl CompiledEndpoint {
             (HostKind::None, _) => 5,
         }
     }
+}
+
+fn query_keys(source: &Endpoint) -> Box<[Box<str>]> {
+    let clauses = source.rules.iter().chain(&source.deny_rules);
+    let mut keys: Vec<Box<str>> =
+        clauses.flat_map(|clause| clause.query.keys()).map(|key| key.as_str().into()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys.into()
 }
 
 impl CompiledBinary {

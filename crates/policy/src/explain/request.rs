@@ -190,8 +190,10 @@ fn beside(
         Content::Rpc(_) if endpoint.protocol == Protocol::Mcp => Protocol::Mcp,
         Content::Rpc(_) => Protocol::JsonRpc,
     };
-    let rules: Vec<String> =
-        fields(request, protocol)?.iter().map(|fields| format!("{{ allow: {fields} }}")).collect();
+    let rules: Vec<String> = fields(request, protocol, &[])?
+        .iter()
+        .map(|fields| format!("{{ allow: {fields} }}"))
+        .collect();
     Some(format!(
         "add `- {{ host: {}, port: {}, path: {}, protocol: {}, rules: [{}] }}` to `endpoints` of \
          rule `{}` (line {})",
@@ -206,13 +208,17 @@ fn beside(
 }
 
 fn no_rule(request: &Request<'_>, (rule, endpoint): Place<'_>) -> Words {
+    let keys = &endpoint.query_keys;
     let detail = format!(
-        "no rule of `{}` (endpoint in line {}) allows {}",
+        "no rule of `{}` (endpoint in line {}) allows {}{}",
         rule.name,
         endpoint.line,
-        asked(request)
+        asked(request),
+        named_pairs(request, keys)
+            .map(|(key, value)| format!(" with `{key}={}`", shown(value)))
+            .collect::<String>(),
     );
-    let Some(fields) = fields(request, endpoint.protocol) else { return (detail, None) };
+    let Some(fields) = fields(request, endpoint.protocol, keys) else { return (detail, None) };
     let rules: Vec<String> = fields.iter().map(|fields| format!("`- allow: {fields}`")).collect();
     let rules = rules.join(" and ");
     let place = format!("of the endpoint of rule `{}` (line {})", rule.name, endpoint.line);
@@ -259,12 +265,13 @@ fn wider_preset(request: &Request<'_>, protocol: Protocol) -> Option<&'static st
 
 /// The fields of rules that would allow a request; `None` when no rule could, or none that names
 /// just this.
-fn fields(request: &Request<'_>, protocol: Protocol) -> Option<Vec<String>> {
+fn fields(request: &Request<'_>, protocol: Protocol, keys: &[Box<str>]) -> Option<Vec<String>> {
     let head = || {
         Some(format!(
-            "{{ method: {}, path: {} }}",
+            "{{ method: {}, path: {}{} }}",
             word_of(request.method)?,
-            scalar(literal(request.path)?)
+            scalar(literal(request.path)?),
+            query(request, keys)?
         ))
     };
     let mut rules = match (protocol, request.content) {
@@ -293,6 +300,34 @@ fn fields(request: &Request<'_>, protocol: Protocol) -> Option<Vec<String>> {
     };
     rules.dedup();
     (rules.len() <= PROPOSED).then_some(rules)
+}
+
+/// The pairs of the query whose keys the endpoint's rules name.
+fn named_pairs<'a>(
+    request: &Request<'a>,
+    keys: &[Box<str>],
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let pairs: &'a [(&'a str, &'a str)] = request.query;
+    pairs.iter().copied().filter(move |(key, _)| keys.iter().any(|named| &**named == *key))
+}
+
+/// The field for these pairs; `None` when a rule cannot name just them. SECURITY: where the rules
+/// tell requests apart by a key, one without it would allow every value.
+fn query(request: &Request<'_>, keys: &[Box<str>]) -> Option<String> {
+    let mut found: Vec<(&str, &str)> = named_pairs(request, keys).collect();
+    found.dedup();
+    if keys.is_empty() {
+        return Some(String::new());
+    }
+    let repeats = found.iter().any(|(key, _)| found.iter().filter(|(k, _)| k == key).count() > 1);
+    if found.is_empty() || repeats || found.len() > PROPOSED {
+        return None;
+    }
+    let pairs: Option<Vec<String>> = found
+        .iter()
+        .map(|(key, value)| Some(format!("{}: {}", scalar(key), quoted(literal(value)?))))
+        .collect();
+    Some(format!(", query: {{ {} }}", pairs?.join(", ")))
 }
 
 fn call(call: &Call<'_>, protocol: Protocol) -> Option<String> {

@@ -501,3 +501,21 @@ fn explanations_of_calls_and_paths_propose_what_would_allow_them() {
         )
     );
 }
+
+#[test]
+fn the_nearest_edit_is_no_wider_than_a_query_that_rules_tell_apart() {
+    let git = policy(&["- { host: x.example.com, port: 443, protocol: rest, rules: [{ allow: {
+         method: GET, path: /r/info/refs, query: { service: git-upload-pack } } }] }"]);
+    let push = [("service", "git-receive-pack"), ("other", "1")];
+    let request = Request { query: &push, ..head("GET", "/r/info/refs") };
+    let said = words(&git, &request);
+    assert!(said.detail.ends_with("with `service=git-receive-pack`"), "{}", said.detail);
+    let edit = said.nearest.unwrap();
+    assert!(edit.contains("path: /r/info/refs, query: { ") && edit.contains("receive"), "{edit}");
+    assert!(!edit.contains("other"), "{edit}");
+    // A rule that names no value would allow all of them.
+    for query in [&[][..], &[("service", "a"), ("service", "b")], &[("service", "a*")]] {
+        let request = Request { query, ..head("GET", "/r/info/refs") };
+        assert_eq!(words(&git, &request).nearest, None, "{query:?}");
+    }
+}

@@ -73,6 +73,17 @@ impl Refusal {
         Self::new(400, "invalid_jsonrpc_request", "jsonrpc", detail)
     }
 
+    /// The same for a form that may name another method, since it was not looked through.
+    pub(crate) fn of_unread_form(self, longest: usize) -> Self {
+        let detail = format!(
+            "the form was not searched for another method, since it is encoded, without a stated \
+             length, or longer than {longest} bytes; so each method must be allowed, and: {}; send \
+             it with another Content-Type if it is no form",
+            self.detail
+        );
+        Self { predicate: "form_unread", detail: detail.into(), nearest: None, ..self }
+    }
+
     /// A request that cannot be judged as it is written.
     pub(crate) fn malformed_request(detail: String) -> Self {
         Self::new(400, "invalid_request_target", "bad_request", detail)

@@ -174,15 +174,18 @@ impl Reading {
         };
         let carried = content::read(&self.inspection, &looked);
         let mut answer: Option<Answer> = None;
-        for method in self.methods(question, body.map(|_| looked.body))? {
+        let (methods, named) = self.methods(question, body.map(|_| looked.body))?;
+        for (at, method) in methods.iter().enumerate() {
             let request = Request {
-                method: &method,
+                method,
                 path: self.target.path(),
                 query: &query,
                 headers: &headers,
                 content: Content::Plain,
             };
-            let next = self.ask(permit, &request, &carried)?;
+            let next = self.ask(permit, &request, &carried).map_err(|refusal| {
+                if at < named { refusal } else { refusal.of_unread_form(limits::FORM) }
+            })?;
             // The written method comes first and names the rule; a note of any is kept.
             if answer.as_ref().is_none_or(|known| known.noted.is_none() && next.noted.is_some()) {
                 answer = Some(next);
@@ -310,12 +313,13 @@ impl Reading {
         }
     }
 
-    /// The methods under which the request must be allowed, each of them. SECURITY: G5.
+    /// The methods under which the request must be allowed, each of them, and how many of them it
+    /// names. SECURITY: G5.
     fn methods(
         &self,
         question: &Question<'_>,
         body: Option<&[u8]>,
-    ) -> Result<SmallVec<[String; 4]>, Refusal> {
+    ) -> Result<(SmallVec<[String; 4]>, usize), Refusal> {
         let headers = question.headers.iter().map(|h| (h.name.as_str(), h.value.as_slice()));
         let form = body.filter(|_| is_form(question.headers)).unwrap_or_default();
         let forms = [self.target.query().unwrap_or_default(), form];
@@ -323,6 +327,7 @@ impl Reading {
             .map_err(|error| Refusal::malformed_request(error.to_string()))?;
         let mut methods: SmallVec<[String; 4]> =
             methods.iter().map(|method| method.as_str().to_owned()).collect();
+        let named = methods.len();
         let is_unread_form = body.is_none() && question.has_body && is_form(question.headers);
         if is_unread_form {
             // A form that is too long to be looked through may name any of these.
@@ -332,7 +337,7 @@ impl Reading {
                 }
             }
         }
-        Ok(methods)
+        Ok((methods, named))
     }
 }
 

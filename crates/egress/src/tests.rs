@@ -1,16 +1,20 @@
 //! The whole egress over real sockets. Upstreams are services of this host, reached as
 //! `host.openshell.internal`; only the kernel's knowledge of callers is a stand-in.
 
+mod attacks;
 mod bodies;
 mod dns;
 mod floods;
 mod hello;
+mod hostile_messages;
 mod real_clients;
+mod real_servers;
 mod refusals;
 mod requests;
 mod resolving;
 mod revocation;
 mod secure;
+mod streams;
 mod ways;
 mod websocket;
 mod world;

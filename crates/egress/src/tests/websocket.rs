@@ -315,3 +315,35 @@ fn deflated(payload: &[u8]) -> Vec<u8> {
     out.truncate(out.len() - 4);
     out
 }
+
+#[tokio::test]
+async fn n06_a_message_that_the_server_does_not_take_keeps_its_place() {
+    // Agrees, and reads no more.
+    let upstream = Upstream::serve(|mut stream, _| async move {
+        let mut bytes = Vec::new();
+        while RequestHead::parse(&bytes).unwrap().is_none() {
+            stream.read_buf(&mut bytes).await.unwrap();
+        }
+        let (head, _) = RequestHead::parse(&bytes).unwrap().unwrap();
+        let fields = head.headers.iter().map(|own| (own.name.as_str(), own.value.as_slice()));
+        let upgrade = Upgrade::parse(&head.method, head.version, fields).unwrap().unwrap();
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {}\r\n\r\n",
+            upgrade.accept()
+        );
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let world = World::new(&endpoint(upstream.port, TALK)).await;
+    let mut client = open(&world, upstream.port, "").await;
+    let mut large = Vec::new();
+    encode::to_server(&Message::Binary(vec![7; 15 << 20]), [1, 2, 3, 4], &mut large);
+    if client.write_all(&large).await.is_err() {
+        panic!("{:?}", read_all(&mut client).await);
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let places = world.egress.context().assemblies.available_permits();
+    assert_eq!(places, crate::limits::WEBSOCKET_ASSEMBLIES - 1);
+}

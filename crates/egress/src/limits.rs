@@ -169,3 +169,11 @@ pub const RESET_STREAMS: usize = 32;
 
 /// How long the handshake of HTTP/2 may take; then the connection is closed.
 pub const H2_HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long a stream waits for room on its server's connection before it looks whether that is still
+/// there; then it waits again.
+pub const ROOM_TICK: Duration = Duration::from_secs(1);
+
+/// How long a client may be silent within a body that is passed on as it comes; then its connection
+/// is reset.
+pub const BODY_IDLE: Duration = Duration::from_secs(10 * 60);

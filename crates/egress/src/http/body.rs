@@ -162,3 +162,24 @@ fn put_chunk(out: &mut Vec<u8>, data: &[u8]) {
 }
 
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn n02_a_body_that_no_longer_comes_is_broken_off_and_not_ended() {
+        let (mut client, read) = tokio::io::duplex(64);
+        client.write_all(b"abc").await.unwrap();
+        let mut inbox = Inbox::new(read, b"").with_idle(Duration::from_millis(50));
+        let mut out = Vec::new();
+        let incoming = Incoming::of_request(Body::Length(4));
+        let moved = relay(&mut inbox, incoming, &mut out, Outgoing::Chunked).await;
+        assert!(
+            matches!(moved, Err(Broken::Source(error)) if error.kind() == io::ErrorKind::TimedOut)
+        );
+        assert_eq!(out, b"3\r\nabc\r\n");
+    }
+}

@@ -39,7 +39,7 @@ impl<C: Stream> Client<C> {
     /// One of which `held` was read already.
     pub(crate) fn new(stream: C, held: &[u8]) -> Self {
         let (read, write) = split(stream);
-        Self { inbox: Inbox::new(read, held), write }
+        Self { inbox: Inbox::new(read, held).with_idle(limits::BODY_IDLE), write }
     }
 
     /// The connection, without what was read of it.

@@ -1,9 +1,11 @@
 //! What was read of a stream and not taken yet.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::timeout;
 
 use crate::limits;
 
@@ -11,12 +13,20 @@ use crate::limits;
 pub(crate) struct Inbox<R> {
     from: R,
     bytes: BytesMut,
+    /// How long bulk may not come.
+    idle: Option<Duration>,
 }
 
 impl<R: AsyncRead + Unpin> Inbox<R> {
     /// Of a stream of which `held` was read already.
     pub(crate) fn new(from: R, held: &[u8]) -> Self {
-        Self { from, bytes: BytesMut::from(held) }
+        Self { from, bytes: BytesMut::from(held), idle: None }
+    }
+
+    /// The same, of a side that may be silent for so long while it sends in bulk.
+    pub(crate) fn with_idle(mut self, longest: Duration) -> Self {
+        self.idle = Some(longest);
+        self
     }
 
     /// What is there.
@@ -40,7 +50,12 @@ impl<R: AsyncRead + Unpin> Inbox<R> {
 
     /// The same, for what comes in bulk.
     pub(crate) async fn much_more(&mut self) -> io::Result<usize> {
-        self.read(limits::RELAY_BUFFER).await
+        match self.idle {
+            Some(longest) => timeout(longest, self.read(limits::RELAY_BUFFER))
+                .await
+                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+            None => self.read(limits::RELAY_BUFFER).await,
+        }
     }
 
     async fn read(&mut self, room: usize) -> io::Result<usize> {

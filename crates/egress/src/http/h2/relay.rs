@@ -1,10 +1,12 @@
 //! Moving what follows a head in a stream: data and trailers, no faster than they are read.
 
 use std::future::poll_fn;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::time::sleep;
 
 /// Which side broke off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,16 +17,21 @@ pub(super) enum Broken {
     Sink,
 }
 
-/// Moves all of `from` to `to`, of trailers those whose name `keeps` wants. When one breaks off, so
+/// Moves all of `from` to `to`, of trailers those whose name `keeps` wants. `from` may be silent for `idle`, or for ever. When one breaks off, so
 /// does the other.
 pub(super) async fn pump(
     mut from: RecvStream,
     mut to: SendStream<Bytes>,
     keeps: fn(&str) -> bool,
+    idle: Option<Duration>,
 ) -> Result<(), Broken> {
     loop {
         let data = tokio::select! {
             data = from.data() => data,
+            () = silence(idle) => {
+                to.send_reset(Reason::CANCEL);
+                return Err(Broken::Source);
+            }
             _ = poll_fn(|context| to.poll_reset(context)) => return Err(Broken::Sink),
         };
         match data {
@@ -62,6 +69,13 @@ pub(super) async fn pump(
             to.send_reset(error.reason().unwrap_or(Reason::INTERNAL_ERROR));
             Err(Broken::Source)
         }
+    }
+}
+
+async fn silence(longest: Option<Duration>) {
+    match longest {
+        Some(longest) => sleep(longest).await,
+        None => std::future::pending().await,
     }
 }
 

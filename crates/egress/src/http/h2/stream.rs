@@ -1,15 +1,13 @@
 //! One stream: one request and its answer.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use h2::client::{ResponseFuture, SendRequest};
+use h2::client::ResponseFuture;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use openshell_codec::http1::{Header, goes_to_client, goes_upstream};
-use openshell_types::Generation;
 use tokio::time::{sleep, timeout};
 
 use super::super::Session;
@@ -17,10 +15,9 @@ use super::super::judge::{self, Passed, Question, Wants};
 use super::super::line;
 use super::super::record::RequestRecord;
 use super::relay;
-use super::upstream::{Upstream, broken};
+use super::upstream::{Ready, Upstream, broken};
 use crate::limits;
 use crate::refusal::Refusal;
-use crate::seams::PolicyInForce;
 
 /// Serves one stream.
 pub(super) async fn serve(
@@ -43,7 +40,11 @@ pub(super) async fn serve(
         admitted = admit(session, upstream, (&head, &mut body), &mut record) => admitted,
     };
     match admitted {
-        Ok(Admitted { mut passed, held, mut requests, address, generation }) => {
+        Ok(Admitted {
+            mut passed,
+            held,
+            ready: Ready { mut requests, address, place: _place },
+        }) => {
             // SECURITY: M13; nothing goes upstream without its record.
             if !record.allowed(&passed, address.ip()) {
                 return answer.send_reset(Reason::INTERNAL_ERROR);
@@ -58,13 +59,6 @@ pub(super) async fn serve(
             let ends = body.is_end_stream() && held.as_ref().is_none_or(Vec::is_empty);
             match requests.send_request(outgoing, ends) {
                 Ok((response, up)) => {
-                    match open(session, requests, generation, &mut answer).await {
-                        Opened::Yes => {}
-                        Opened::TakenBack => return,
-                        Opened::Refused(refusal) => {
-                            return refuse(session, answer, &refusal, is_grpc);
-                        }
-                    }
                     let up = Up { stream: up, held, body, ends };
                     exchange(session, response, up, (answer, is_grpc)).await;
                 }
@@ -89,10 +83,7 @@ struct Head {
 struct Admitted {
     passed: Passed,
     held: Option<Vec<u8>>,
-    requests: SendRequest<Bytes>,
-    address: std::net::SocketAddr,
-    /// The policy that allowed it.
-    generation: Generation,
+    ready: Ready,
 }
 
 /// Judges a request and finds its connection, under the policy that is in force when both are done.
@@ -113,51 +104,13 @@ async fn admit(
             held = read_body(body, head, reading.wants(&question)).await?;
         }
         let passed = reading.decide(&permit, &question, held.as_deref())?;
-        let (requests, address, permit) = upstream.ready(permit).await?;
-        // SECURITY: E10; while the server was dialled, the policy may have changed its mind.
+        let (ready, permit) = upstream.ready(permit).await?;
+        // SECURITY: E10; while the server was dialled, or had no room, the policy may have changed its mind.
         if permit.generation() == generation
             && session.context.policy.borrow().generation == generation
         {
-            return Ok(Admitted { passed, held, requests, address, generation });
+            return Ok(Admitted { passed, held, ready });
         }
-    }
-}
-
-/// What became of a request that waited for the server to have room for it.
-enum Opened {
-    Yes,
-    /// Its client gave up.
-    TakenBack,
-    Refused(Refusal),
-}
-
-/// Waits until a request goes out: the server says how many it takes at once.
-/// SECURITY: E10; while one waits, the policy that allowed it stays in force, or it does not go.
-async fn open(
-    session: &Session<'_>,
-    requests: SendRequest<Bytes>,
-    generation: Generation,
-    answer: &mut SendResponse<Bytes>,
-) -> Opened {
-    let mut policies = session.context.policy.clone();
-    let changed = async {
-        let is_other = |policy: &Arc<PolicyInForce>| policy.generation != generation;
-        if policies.wait_for(is_other).await.is_err() {
-            // Nobody can change the policy any more.
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        biased;
-        () = changed => Opened::Refused(Refusal::unreachable(
-            "policy_changed",
-            "the policy just changed".to_owned(),
-        )),
-        opened = requests.ready() => match opened {
-            Ok(_) => Opened::Yes,
-            Err(error) => Opened::Refused(broken(&error)),
-        },
-        _ = poll_fn(|context| answer.poll_reset(context)) => Opened::TakenBack,
     }
 }
 
@@ -312,7 +265,7 @@ async fn exchange(
     let ends = body.is_end_stream();
     let Ok(down) = answer.send_response(to_client(&head), ends) else { return };
     if !ends {
-        let mut received = std::pin::pin!(relay::pump(body, down, goes_to_client));
+        let mut received = std::pin::pin!(relay::pump(body, down, goes_to_client, None));
         loop {
             tokio::select! {
                 result = &mut received => match result {
@@ -338,7 +291,7 @@ async fn send(up: Up) -> Result<(), relay::Broken> {
     match held {
         // SECURITY: E3; a server that adds trailers to the fields would read what nobody judged.
         Some(held) => relay::send_all(&mut stream, held).await,
-        None => relay::pump(body, stream, |_| false).await,
+        None => relay::pump(body, stream, |_| false, Some(limits::BODY_IDLE)).await,
     }
 }
 

@@ -1,10 +1,12 @@
 //! The connection to the server that carries a client's streams.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use h2::client::SendRequest;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -32,6 +34,7 @@ struct Held {
 struct Open {
     requests: SendRequest<Bytes>,
     address: SocketAddr,
+    room: Arc<Room>,
     /// Drives it for as long as it is wanted.
     driver: AbortOnDropHandle<()>,
 }
@@ -46,18 +49,33 @@ impl<'a> Upstream<'a> {
         Self { session, held: Mutex::new(Held { open, leaving: Vec::new() }) }
     }
 
-    /// A connection that can take a request, whose address is checked under the permit.
-    pub(super) async fn ready(
+    /// A connection that takes a request at once, whose address is checked under the permit. It may
+    /// wait long for the server to have room: the permit may be an old one then.
+    /// SECURITY: E10; what waits within the connection would be sent whatever the policy says then.
+    pub(super) async fn ready(&self, mut permit: Permit) -> Result<(Ready, Permit), Refusal> {
+        loop {
+            let (requests, address, room);
+            (requests, address, room, permit) = self.connection(permit).await?;
+            let most = requests.current_max_send_streams();
+            if let Some(place) = Place::take(&room, most) {
+                return Ok((Ready { requests, address, place }, permit));
+            }
+            // Now and then the connection is looked at, too: the server may have said goodbye.
+            let _late = timeout(limits::ROOM_TICK, room.freed.notified()).await;
+        }
+    }
+
+    async fn connection(
         &self,
         permit: Permit,
-    ) -> Result<(SendRequest<Bytes>, SocketAddr, Permit), Refusal> {
+    ) -> Result<(SendRequest<Bytes>, SocketAddr, Arc<Room>, Permit), Refusal> {
         let mut held = self.held.lock().await;
-        if let Some(Open { requests, address, .. }) = &held.open {
-            let (requests, address) = (requests.clone(), *address);
+        if let Some(Open { requests, address, room, .. }) = &held.open {
+            let (requests, address, room) = (requests.clone(), *address, Arc::clone(room));
             recheck(&permit, address.ip(), &*self.session.context.seams.host)?;
-            // It takes a request, or waits for room, as long as the server did not say goodbye.
+            // It takes requests as long as the server did not say goodbye.
             if let Ok(Ok(requests)) = timeout(limits::DIAL_TIMEOUT, requests.ready()).await {
-                return Ok((requests, address, permit));
+                return Ok((requests, address, room, permit));
             }
         }
         let session = self.session;
@@ -72,14 +90,47 @@ impl<'a> Upstream<'a> {
             return Err(Refusal::bad_answer(detail));
         }
         let fresh = start(upward, address).await?;
-        let requests = fresh.requests.clone();
+        let (requests, room) = (fresh.requests.clone(), Arc::clone(&fresh.room));
         held.leaving.retain(|driver| !driver.is_finished());
         if let Some(Open { driver, .. }) = held.open.replace(fresh) {
             held.leaving.push(driver);
         }
         drop(held);
         let requests = requests.ready().await.map_err(|error| broken(&error))?;
-        Ok((requests, address, permit))
+        Ok((requests, address, room, permit))
+    }
+}
+
+/// A connection for one request.
+pub(super) struct Ready {
+    pub(super) requests: SendRequest<Bytes>,
+    pub(super) address: SocketAddr,
+    /// Is given back when the request is over.
+    pub(super) place: Place,
+}
+
+/// The requests that are open on a connection.
+#[derive(Default)]
+struct Room {
+    open: AtomicUsize,
+    freed: Notify,
+}
+
+/// Room for one of them.
+pub(super) struct Place(Arc<Room>);
+
+impl Place {
+    fn take(room: &Arc<Room>, most: usize) -> Option<Self> {
+        let one_more = |open: usize| (open < most).then_some(open + 1);
+        let taken = room.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        taken.is_ok().then(|| Self(Arc::clone(room)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.freed.notify_one();
     }
 }
 
@@ -100,7 +151,8 @@ async fn start(upward: Upward, address: SocketAddr) -> Result<Open, Refusal> {
             tracing::debug!(%error, "A server's HTTP/2 connection broke");
         }
     });
-    Ok(Open { requests, address, driver: AbortOnDropHandle::new(driver) })
+    let room = Arc::default();
+    Ok(Open { requests, address, room, driver: AbortOnDropHandle::new(driver) })
 }
 
 /// The server's side of HTTP/2 failed.

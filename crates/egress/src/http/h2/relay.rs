@@ -17,8 +17,8 @@ pub(super) enum Broken {
     Sink,
 }
 
-/// Moves all of `from` to `to`, of trailers those whose name `keeps` wants. `from` may be silent for `idle`, or for ever. When one breaks off, so
-/// does the other.
+/// Moves all of `from` to `to`, of trailers those whose name `keeps` wants. `from` may be silent for
+/// `idle`, or for ever. When one breaks off, so does the other.
 pub(super) async fn pump(
     mut from: RecvStream,
     mut to: SendStream<Bytes>,

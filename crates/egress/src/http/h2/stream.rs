@@ -1,6 +1,7 @@
 //! One stream: one request and its answer.
 
 use std::future::poll_fn;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::ResponseFuture;
@@ -59,7 +60,8 @@ pub(super) async fn serve(
             let ends = body.is_end_stream() && held.as_ref().is_none_or(Vec::is_empty);
             match requests.send_request(outgoing, ends) {
                 Ok((response, up)) => {
-                    let up = Up { stream: up, held, body, ends };
+                    let idle = (!is_grpc).then_some(limits::BODY_IDLE);
+                    let up = Up { stream: up, held, body, ends, idle };
                     exchange(session, response, up, (answer, is_grpc)).await;
                 }
                 Err(error) => refuse(session, answer, &broken(&error), is_grpc),
@@ -231,6 +233,8 @@ struct Up {
     held: Option<Vec<u8>>,
     body: RecvStream,
     ends: bool,
+    /// How long the client may be silent in it; calls of gRPC go on for as long as they like.
+    idle: Option<Duration>,
 }
 
 /// Sends the body, while the answer already comes in.
@@ -284,14 +288,14 @@ async fn exchange(
 }
 
 async fn send(up: Up) -> Result<(), relay::Broken> {
-    let Up { mut stream, held, body, ends } = up;
+    let Up { mut stream, held, body, ends, idle } = up;
     if ends {
         return Ok(());
     }
     match held {
         // SECURITY: E3; a server that adds trailers to the fields would read what nobody judged.
         Some(held) => relay::send_all(&mut stream, held).await,
-        None => relay::pump(body, stream, |_| false, Some(limits::BODY_IDLE)).await,
+        None => relay::pump(body, stream, |_| false, idle).await,
     }
 }
 

@@ -242,3 +242,48 @@ async fn m13_a_request_without_its_record_goes_nowhere() {
     assert_eq!(ask(&mut client, &get(upstream.port, "/repos/b")).await, "");
     assert!(!upstream.bytes().contains("/repos/b"));
 }
+
+#[tokio::test]
+async fn c05_c10_no_tunnel_is_uninspected_where_some_endpoint_judges() {
+    let upstream = mirror().await;
+    let port = upstream.port;
+    let opaque = format!("{{ host: host.openshell.internal, port: {port} }}");
+    let rest = format!(
+        "{{ host: host.openshell.internal, port: {port}, protocol: rest, path: /repos/**, {READ_REPOS} }}"
+    );
+    let world = World::new(&format!("{opaque}, {rest}")).await;
+    let mut client = world.tunnel(port).await;
+    assert!(ask(&mut client, &get(port, "/users")).await.starts_with("HTTP/1.1 200"));
+    let delete = get(port, "/repos/a").replace("GET", "DELETE");
+    assert!(ask(&mut client, &delete).await.starts_with("HTTP/1.1 403"));
+    let mut client = world.tunnel(port).await;
+    client.write_all(b"\x01\x02not HTTP").await.unwrap();
+    assert_eq!(read_all(&mut client).await, "");
+    assert!(!upstream.bytes().contains("not HTTP"));
+}
+
+#[tokio::test]
+async fn c12_an_upgrade_to_http2_is_not_passed_on() {
+    let upstream = mirror().await;
+    let world = World::new(&rest(upstream.port, READ_REPOS)).await;
+    let mut client = world.tunnel(upstream.port).await;
+    let upgrade = "\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n";
+    let request = get(upstream.port, "/repos/a").replace("\r\n\r\n", upgrade);
+    let answer = ask(&mut client, &request).await;
+    assert!(!answer.starts_with("HTTP/1.1 101"), "{answer}");
+    assert!(!upstream.bytes().to_lowercase().contains("h2c"), "{}", upstream.bytes());
+}
+
+#[tokio::test]
+async fn e04_a_body_that_is_withheld_is_not_needed_to_decide() {
+    let upstream = mirror().await;
+    let world = World::new(&rest(upstream.port, READ_REPOS)).await;
+    let mut client = world.tunnel(upstream.port).await;
+    let request = format!(
+        "POST /repos/a HTTP/1.1\r\nHost: host.openshell.internal:{}\r\nExpect: 100-continue\r\n\
+         Content-Length: 1000000\r\n\r\n",
+        upstream.port
+    );
+    assert!(ask(&mut client, &request).await.starts_with("HTTP/1.1 403"));
+    assert_eq!(upstream.connections(), 0);
+}

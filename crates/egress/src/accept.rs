@@ -33,6 +33,8 @@ pub(crate) struct Context {
     pub(crate) lines: Lines,
     /// One for each WebSocket message that may have begun and not ended.
     pub(crate) assemblies: Semaphore,
+    /// One for each KiB of the bodies that are held to be judged.
+    pub(crate) bodies: Semaphore,
     /// One for each connection that may be served at once, over all listeners.
     places: Arc<Semaphore>,
 }
@@ -49,6 +51,7 @@ impl Egress {
         let (names, lines) = (Names::default(), Lines::default());
         let places = Arc::new(Semaphore::new(settings.max_connections));
         let assemblies = Semaphore::new(limits::WEBSOCKET_ASSEMBLIES);
+        let bodies = Semaphore::new(limits::BODIES);
         Self(Arc::new(Context {
             settings,
             policy,
@@ -58,6 +61,7 @@ impl Egress {
             refused,
             lines,
             assemblies,
+            bodies,
             places,
         }))
     }

@@ -91,6 +91,10 @@ pub const KEPT_ALIVE: Duration = Duration::from_secs(10 * 60);
 /// How long a body that is judged as a whole may take to arrive; then it is denied.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// KiB of bodies, over all connections, that are held to be judged and until their answers end;
+/// another body waits for as long as one may take to arrive, then it is denied.
+pub const BODIES: usize = 128 * 1024;
+
 /// The longest form, in octets, that is searched for another method; a longer one is judged as if
 /// it named each.
 pub const FORM: usize = 64 * 1024;

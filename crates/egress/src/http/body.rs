@@ -4,8 +4,13 @@ use std::io;
 
 use openshell_codec::http1::{Body, ChunkedReader, ResponseBody};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::SemaphorePermit;
+use tokio::time::timeout;
 
+use super::Session;
 use super::inbox::Inbox;
+use crate::limits;
+use crate::refusal::Refusal;
 
 /// How the body that is read ends.
 pub(crate) enum Incoming {
@@ -120,6 +125,31 @@ pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         }
         return Ok(());
     }
+}
+
+/// Room for a body that is held.
+pub(crate) type Room<'a> = SemaphorePermit<'a>;
+
+/// Waits for room for a body of so many octets.
+/// SECURITY: N6; what a client can make us hold is bounded over all its connections and streams.
+pub(crate) async fn room<'a>(session: &Session<'a>, octets: usize) -> Result<Room<'a>, Refusal> {
+    let room = session.context.bodies.acquire_many(kib(octets));
+    match timeout(limits::BODY_TIMEOUT, room).await {
+        Ok(Ok(room)) => Ok(room),
+        Ok(Err(_)) | Err(_) => {
+            Err(Refusal::no_request("body_timeout", "too many bodies are being read"))
+        }
+    }
+}
+
+/// Gives back what a body of so many octets does not need.
+pub(crate) fn shrink<'a>(mut room: Room<'a>, octets: usize) -> Room<'a> {
+    room.split(kib(octets) as usize).unwrap_or(room)
+}
+
+fn kib(octets: usize) -> u32 {
+    let most = u32::try_from(limits::BODIES).unwrap_or(u32::MAX);
+    u32::try_from(octets.div_ceil(1024)).unwrap_or(most).clamp(1, most)
 }
 
 /// Reads a whole body of at most `longest` octets; `None` when it is longer.

@@ -166,7 +166,7 @@ async fn one<C: Stream>(
         Ok(admitted) => admitted,
         Err(refusal) => return Next::End(refuse(account, &refusal)),
     };
-    let Admitted { line, mut passed, held, opening, generation } = admitted;
+    let Admitted { line, mut passed, held, opening, generation, room: _room } = admitted;
     // SECURITY: M13; nothing goes upstream without its record.
     if !account.allowed(&passed, line.address.ip()) {
         return Next::End(End::Broken);
@@ -178,7 +178,7 @@ async fn one<C: Stream>(
 }
 
 /// A request that may go upstream.
-struct Admitted {
+struct Admitted<'a> {
     line: Line,
     passed: Passed,
     /// Its body, when it was read.
@@ -187,18 +187,20 @@ struct Admitted {
     opening: Option<Opening>,
     /// The policy that allowed it.
     generation: Generation,
+    room: Option<body::Room<'a>>,
 }
 
 /// Judges a request and connects it, under the policy that is in force when both are done.
-async fn admit<C: Stream>(
-    session: &Session<'_>,
+async fn admit<'a, C: Stream>(
+    session: &Session<'a>,
     client: &mut Client<C>,
     head: &RequestHead,
     own: &mut Option<Line>,
     account: &mut Account<'_>,
-) -> Result<Admitted, Refusal> {
+) -> Result<Admitted<'a>, Refusal> {
     let question = question(head);
     let mut held: Option<Vec<u8>> = None;
+    let mut room = None;
     loop {
         let permit = line::permit(session)?;
         let generation = permit.generation();
@@ -207,7 +209,11 @@ async fn admit<C: Stream>(
             let reading = judge::read(session, &permit, &question, account.request())?;
             let upgrade = websocket::wanted(head, &reading)?;
             if held.is_none() && head.body != Body::None {
-                held = read_body(client, head, reading.wants(&question)).await?;
+                if let Some((body, own)) =
+                    read_body(session, client, head, reading.wants(&question)).await?
+                {
+                    (held, room) = (Some(body), Some(own));
+                }
             }
             let passed = reading.decide(&permit, &question, held.as_deref())?;
             (passed, upgrade.map(|upgrade| Opening { upgrade, reading }))
@@ -219,7 +225,7 @@ async fn admit<C: Stream>(
         if permit.generation() == generation
             && session.context.policy.borrow().generation == generation
         {
-            return Ok(Admitted { line: found, passed, held, opening, generation });
+            return Ok(Admitted { line: found, passed, held, opening, generation, room });
         }
         *own = Some(found);
     }
@@ -241,11 +247,12 @@ fn question(head: &RequestHead) -> Question<'_> {
 }
 
 /// Reads the body, if it must be known before the request can be judged.
-async fn read_body<C: Stream>(
+async fn read_body<'a, C: Stream>(
+    session: &Session<'a>,
     client: &mut Client<C>,
     head: &RequestHead,
     wants: Wants,
-) -> Result<Option<Vec<u8>>, Refusal> {
+) -> Result<Option<(Vec<u8>, body::Room<'a>)>, Refusal> {
     let longest = match wants {
         Wants::Nothing => return Ok(None),
         // Of a longer form nothing is taken, so that all of it can be passed on.
@@ -255,6 +262,14 @@ async fn read_body<C: Stream>(
         },
         Wants::Whole(longest) => longest,
     };
+    let room = match head.body {
+        Body::Length(length) if length > longest as u64 => {
+            return Err(Refusal::body_too_long(longest));
+        }
+        Body::Length(length) => usize::try_from(length).unwrap_or(longest),
+        Body::None | Body::Chunked => longest,
+    };
+    let room = body::room(session, room).await?;
     // RFC 9110, section 10.1.1: HTTP/1.0 knows no interim answers.
     let waits = head.version == Version::Http11 && head.expects_continue();
     if waits && client.inbox.bytes().is_empty() {
@@ -262,7 +277,10 @@ async fn read_body<C: Stream>(
     }
     let body = body::collect(&mut client.inbox, Incoming::of_request(head.body), longest);
     match timeout(limits::BODY_TIMEOUT, body).await {
-        Ok(Ok(Some(body))) => Ok(Some(body)),
+        Ok(Ok(Some(body))) => {
+            let room = body::shrink(room, body.len());
+            Ok(Some((body, room)))
+        }
         Ok(Ok(None)) => Err(Refusal::body_too_long(longest)),
         Ok(Err(error)) => Err(gone(&error)),
         Err(_) => {

@@ -319,3 +319,26 @@ fn gzip(body: &[u8]) -> Vec<u8> {
     encoder.write_all(body).unwrap();
     encoder.finish().unwrap()
 }
+
+#[tokio::test]
+async fn n06_bodies_that_are_held_are_counted_over_all_connections() {
+    let upstream = mirror().await;
+    let world = World::new(&endpoint(upstream.port, READ)).await;
+    let free = || world.egress.context().bodies.available_permits();
+    let body = format!("{{\"query\":\"{{ repo }}\"{}}}", " ".repeat(20 * 1024 - 21));
+    let request = json(upstream.port, "/graphql", &body);
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = world.tunnel(upstream.port).await;
+        client.write_all(&request[..request.len() - 1]).await.unwrap();
+        clients.push(client);
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert_eq!(free(), crate::limits::BODIES - 3 * 20);
+    for client in &mut clients {
+        let answer = ask(client, "}").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert_eq!(free(), crate::limits::BODIES);
+}

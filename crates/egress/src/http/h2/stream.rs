@@ -11,10 +11,10 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use openshell_codec::http1::{Header, goes_to_client, goes_upstream};
 use tokio::time::{sleep, timeout};
 
-use super::super::Session;
 use super::super::judge::{self, Passed, Question, Wants};
 use super::super::line;
 use super::super::record::RequestRecord;
+use super::super::{Session, body};
 use super::relay;
 use super::upstream::{Ready, Upstream, broken};
 use crate::limits;
@@ -41,11 +41,8 @@ pub(super) async fn serve(
         admitted = admit(session, upstream, (&head, &mut body), &mut record) => admitted,
     };
     match admitted {
-        Ok(Admitted {
-            mut passed,
-            held,
-            ready: Ready { mut requests, address, place: _place },
-        }) => {
+        Ok(Admitted { mut passed, held, ready, room: _room }) => {
+            let Ready { mut requests, address, place: _place } = ready;
             // SECURITY: M13; nothing goes upstream without its record.
             if !record.allowed(&passed, address.ip()) {
                 return answer.send_reset(Reason::INTERNAL_ERROR);
@@ -82,28 +79,33 @@ struct Head {
 }
 
 /// A request that may go upstream.
-struct Admitted {
+struct Admitted<'a> {
     passed: Passed,
     held: Option<Vec<u8>>,
     ready: Ready,
+    room: Option<body::Room<'a>>,
 }
 
 /// Judges a request and finds its connection, under the policy that is in force when both are done.
-async fn admit(
-    session: &Session<'_>,
+async fn admit<'a>(
+    session: &Session<'a>,
     upstream: &Upstream<'_>,
     (head, body): (&Head, &mut RecvStream),
     record: &mut RequestRecord,
-) -> Result<Admitted, Refusal> {
+) -> Result<Admitted<'a>, Refusal> {
     let question = question(session, head, !body.is_end_stream())?;
     let mut held: Option<Vec<u8>> = None;
+    let mut room = None;
     loop {
         let permit = line::permit(session)?;
         let generation = permit.generation();
         record.under(generation);
         let reading = judge::read(session, &permit, &question, record)?;
         if held.is_none() && question.has_body {
-            held = read_body(body, head, reading.wants(&question)).await?;
+            let wants = reading.wants(&question);
+            if let Some((read, own)) = read_body(session, body, head, wants).await? {
+                (held, room) = (Some(read), Some(own));
+            }
         }
         let passed = reading.decide(&permit, &question, held.as_deref())?;
         let (ready, permit) = upstream.ready(permit).await?;
@@ -111,7 +113,7 @@ async fn admit(
         if permit.generation() == generation
             && session.context.policy.borrow().generation == generation
         {
-            return Ok(Admitted { passed, held, ready });
+            return Ok(Admitted { passed, held, ready, room });
         }
     }
 }
@@ -159,11 +161,12 @@ fn headers(map: &HeaderMap) -> Vec<Header> {
 }
 
 /// Reads the body, if it must be known before the request can be judged.
-async fn read_body(
-    body: &mut RecvStream,
+async fn read_body<'a>(
+    session: &Session<'a>,
+    stream: &mut RecvStream,
     head: &Head,
     wants: Wants,
-) -> Result<Option<Vec<u8>>, Refusal> {
+) -> Result<Option<(Vec<u8>, body::Room<'a>)>, Refusal> {
     let stated = head.head.headers.get("content-length").and_then(|value| value.to_str().ok());
     let stated: Option<usize> = stated.and_then(|text| text.parse().ok());
     let longest = match wants {
@@ -173,8 +176,12 @@ async fn read_body(
         Wants::Form(_) => return Ok(None),
         Wants::Whole(longest) => longest,
     };
-    match timeout(limits::BODY_TIMEOUT, relay::collect(body, longest)).await {
-        Ok(Ok(Some(body))) => Ok(Some(body)),
+    let room = body::room(session, stated.unwrap_or(longest).min(longest)).await?;
+    match timeout(limits::BODY_TIMEOUT, relay::collect(stream, longest)).await {
+        Ok(Ok(Some(read))) => {
+            let room = body::shrink(room, read.len());
+            Ok(Some((read, room)))
+        }
         Ok(Ok(None)) => Err(Refusal::body_too_long(longest)),
         Ok(Err(error)) => {
             Err(Refusal::no_request("no_request", &format!("the client went away: {error}")))

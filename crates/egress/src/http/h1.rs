@@ -209,11 +209,8 @@ async fn admit<'a, C: Stream>(
             let reading = judge::read(session, &permit, &question, account.request())?;
             let upgrade = websocket::wanted(head, &reading)?;
             if held.is_none() && head.body != Body::None {
-                if let Some((body, own)) =
-                    read_body(session, client, head, reading.wants(&question)).await?
-                {
-                    (held, room) = (Some(body), Some(own));
-                }
+                let wants = reading.wants(&question);
+                (held, room) = read_body(session, client, head, wants).await?.unzip();
             }
             let passed = reading.decide(&permit, &question, held.as_deref())?;
             (passed, upgrade.map(|upgrade| Opening { upgrade, reading }))

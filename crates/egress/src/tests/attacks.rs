@@ -99,7 +99,7 @@ async fn n02_nobody_waits_for_the_answer_of_a_client_that_is_gone() {
 }
 
 #[tokio::test]
-async fn i_a_connection_that_a_request_authenticated_is_not_shared() {
+async fn a_connection_that_a_request_authenticated_is_not_shared() {
     let upstream = mirror().await;
     let world = World::new(&rest(upstream.port, READ)).await;
     for fields in ["Authorization: Negotiate abc\r\n", "Authorization: Bearer abc\r\n", ""] {

@@ -103,9 +103,7 @@ async fn admit<'a>(
         let reading = judge::read(session, &permit, &question, record)?;
         if held.is_none() && question.has_body {
             let wants = reading.wants(&question);
-            if let Some((read, own)) = read_body(session, body, head, wants).await? {
-                (held, room) = (Some(read), Some(own));
-            }
+            (held, room) = read_body(session, body, head, wants).await?.unzip();
         }
         let passed = reading.decide(&permit, &question, held.as_deref())?;
         let (ready, permit) = upstream.ready(permit).await?;

@@ -61,7 +61,7 @@ pub fn b01_a_rebinding_name_is_resolved_once_and_checked_each_time(run_as: RunAs
         let log = sandbox.log();
 
         w.dns().set_sequence("exact.example.com", &[&[public], &[METADATA]]);
-        let curl = "curl -s -o /dev/null -w '%{http_code}' http://exact.example.com/";
+        let curl = "curl -p -s -o /dev/null -w '%{http_connect}' http://exact.example.com/";
         assert_eq!(sandbox.sh(curl).stdout, "200");
         assert!(w.dns().questions_for("exact.example.com") <= 2, "one for each family, once");
         assert_eq!(last(&log, 1, 1)[0].destination.address, Some(public), "what was dialled");
@@ -70,7 +70,7 @@ pub fn b01_a_rebinding_name_is_resolved_once_and_checked_each_time(run_as: RunAs
 
         w.dns().set_sequence("a.wild.example.com", &[&[public], &[PRIVATE]]);
         w.add_address(PRIVATE);
-        let curl = "curl -s -o /dev/null -w '%{http_code}' http://a.wild.example.com/";
+        let curl = "curl -p -s -o /dev/null -w '%{http_connect}' http://a.wild.example.com/";
         assert_eq!(sandbox.sh(curl).stdout, "200");
         assert_eq!(sandbox.sh(curl).stdout, "403");
         is_denied(&last(&log, 1, 4)[0], "not_public");

@@ -239,14 +239,13 @@ async fn m03_a_pushed_policy_comes_into_force_and_a_broken_one_does_not() {
     let push = |generation, text: &str| {
         Told::Policy(wire::Policy { generation, digest: String::new(), text: text.into() })
     };
-    // Rules that the egress cannot enforce are no less broken.
-    let requests =
-        good.replace("port: 443", "port: 443\n        protocol: rest\n        access: full");
+    // What the egress cannot enforce is no less broken.
+    let budget = good.replace("port: 443", "port: 443\n        budget: { bytes: 9 }");
     let udp = good.replace("port: 443", "port: 443\n        protocol: udp");
     for (generation, text, accepted) in [
         (2, good, true),
         (3, "version: 1\nnot_a_field: 1\n", false),
-        (4, &requests, false),
+        (4, &budget, false),
         (5, &udp, false),
         (1, good, false),
     ] {

@@ -134,7 +134,7 @@ async fn one_edit_that_cannot_be_done_undoes_the_batch() {
         assert_eq!(newest(&world).await.revision, 1);
     }
     // What the egress could not enforce is refused like a text that says it.
-    let request = update([first(), add("b.example.com:443:full:grpc", "/bin/b", "")]);
+    let request = update([first(), add("b.example.com:443::udp", "/bin/b", "")]);
     let answer = world.native().update_policy(request).await.unwrap().into_inner();
     let change = answer.change.unwrap();
     assert_eq!(change.state(), native::PolicyState::Refused);
@@ -247,8 +247,7 @@ async fn published_operations_that_make_no_sense_change_nothing() {
     let mut terminated = rule("api.example.com", 443, "/usr/bin/curl");
     terminated.endpoints[0].set_tls(sb::NetworkTlsMode::Terminate);
     let mut judged = rule("api.example.com", 443, "/usr/bin/curl");
-    judged.endpoints[0].protocol = "grpc".into();
-    judged.endpoints[0].set_access(sb::NetworkAccessPreset::Full);
+    judged.endpoints[0].protocol = "udp".into();
     let allow = |target| {
         Operation::AddAllowRules(v1::AddAllowRules {
             rules: vec![sb::L7Rule {

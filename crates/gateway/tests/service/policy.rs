@@ -101,8 +101,7 @@ async fn a_policy_that_the_egress_could_not_enforce_changes_nothing_and_names_th
     }
     let mut policy = openshell_wire::policy::from_text(OPEN).unwrap();
     let endpoint = &mut policy.network_policies.get_mut("web").unwrap().endpoints[0];
-    endpoint.protocol = "grpc".into();
-    endpoint.set_access(sb::NetworkAccessPreset::Full);
+    endpoint.protocol = "udp".into();
     let update = v1::UpdateConfigRequest {
         sandbox: "one".into(),
         workspace_scope: scope(),

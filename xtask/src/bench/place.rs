@@ -132,6 +132,15 @@ impl Place {
         self.openshell(&all)
     }
 
+    /// The same, of a probe that opens as many connections as the jail lets it.
+    pub fn wide_probe_in(&self, name: &str, arguments: &[&str]) -> Command {
+        let widen = "ulimit -n $(ulimit -H -n); exec \"$0\" \"$@\"";
+        let mut all = vec!["sandbox", "exec", "-n", name, "--", "sh", "-c", widen, PROBE_INSIDE];
+        all.extend(["bench", "probe"]);
+        all.extend_from_slice(arguments);
+        self.openshell(&all)
+    }
+
     /// The probe beside a sandbox.
     pub fn probe_outside(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.probe());

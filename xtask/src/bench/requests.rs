@@ -346,7 +346,10 @@ impl Rivals {
                 .spawn()
                 .map_err(|error| format!("{program}: {error}"))?;
             rivals.0.push(Rival { name, port, script, process });
-            wait_for(port, program)?;
+            if let Err(error) = wait_for(port, program) {
+                println!("  not beside it, since {error}: {name}");
+                rivals.0.pop().iter_mut().for_each(|rival| end(&mut rival.process));
+            }
         }
         Ok(rivals)
     }

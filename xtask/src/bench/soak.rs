@@ -48,7 +48,7 @@ pub fn measure(place: &Place, seconds: u32) -> Outcome {
         "\nsoak: {IDLE} idle connections, steady requests, a policy change a second, {seconds} s"
     );
     say("supervisor at rest", &resident(&supervisor)?);
-    let idle = Probe::start(&mut place.probe_in(SANDBOX, &["idle", HOST, &port, &count]))?;
+    let idle = Probe::start(&mut place.wide_probe_in(SANDBOX, &["idle", HOST, &port, &count]))?;
     let mut steady = Probe::start(&mut place.probe_in(SANDBOX, &["steady", HOST, &port]))?;
     say("supervisor with the idle connections", &resident(&supervisor)?);
     let began = Instant::now();
@@ -85,7 +85,8 @@ fn half_sent(place: &Place, supervisor: &str, port: &str) -> Outcome {
     say("supervisor before", &resident(supervisor)?);
     let count = HALF_SENT.to_string();
     let began = Instant::now();
-    let mut half = Probe::start(&mut place.probe_in(SANDBOX, &["half-sent", HOST, port, &count]))?;
+    let mut half =
+        Probe::start(&mut place.wide_probe_in(SANDBOX, &["half-sent", HOST, port, &count]))?;
     say("supervisor with them", &resident(supervisor)?);
     half.ask("go")?;
     let closed = half.number()?;

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::event::{
-    Bypass, Caller, Config, Dns, Event, Http, Lifecycle, Network, Outcome, Process, Record, Way,
+    Bypass, Caller, Config, Destination, Dns, Event, Http, Lifecycle, Network, Outcome, Process,
+    Reason, Record, Way,
 };
 
 /// The schema version that is named in each event.
@@ -138,11 +139,7 @@ fn network(event: &Network) -> Body {
         "action": action,
         "disposition_id": disposition_id,
         "disposition": disposition,
-        "dst_endpoint": {
-            "hostname": event.destination.name,
-            "ip": event.destination.address,
-            "port": event.destination.port,
-        },
+        "dst_endpoint": destination(&event.destination),
         "connection_info": { "protocol_name": "tcp", "protocol_num": 6, "direction": "Outbound", "direction_id": 2 },
         "firewall_rule": { "name": event.rule.as_deref().unwrap_or("-") },
         "actor": event.caller.as_ref().map(actor),
@@ -153,11 +150,19 @@ fn network(event: &Network) -> Body {
             "nearest": event.reason.as_ref().and_then(|reason| reason.nearest.as_deref()),
         },
     }));
-    if let Some(reason) = &event.reason {
+    explain(&mut body, event.reason.as_ref());
+    Body { activity, severity, succeeded: event.outcome == Outcome::Allowed, fields: body }
+}
+
+fn destination(to: &Destination) -> Value {
+    json!({ "hostname": to.name, "ip": to.address, "port": to.port })
+}
+
+fn explain(body: &mut Map<String, Value>, reason: Option<&Reason>) {
+    if let Some(reason) = reason {
         body.insert("status_code".to_owned(), json!(reason.predicate));
         body.insert("status_detail".to_owned(), json!(reason.detail));
     }
-    Body { activity, severity, succeeded: event.outcome == Outcome::Allowed, fields: body }
 }
 
 /// OCSF numbers the methods that it knows; 99 is any other.
@@ -188,11 +193,7 @@ fn http(event: &Http) -> Body {
         "action": action,
         "disposition_id": disposition_id,
         "disposition": disposition,
-        "dst_endpoint": {
-            "hostname": event.destination.name,
-            "ip": event.destination.address,
-            "port": event.destination.port,
-        },
+        "dst_endpoint": destination(&event.destination),
         "http_request": {
             "http_method": event.method,
             "url": {
@@ -211,10 +212,7 @@ fn http(event: &Http) -> Body {
             "nearest": event.reason.as_ref().and_then(|reason| reason.nearest.as_deref()),
         },
     }));
-    if let Some(reason) = &event.reason {
-        body.insert("status_code".to_owned(), json!(reason.predicate));
-        body.insert("status_detail".to_owned(), json!(reason.detail));
-    }
+    explain(&mut body, event.reason.as_ref());
     let succeeded = matches!(event.outcome, Outcome::Allowed | Outcome::Noted);
     Body { activity: http_activity(&event.method), severity, succeeded, fields: body }
 }

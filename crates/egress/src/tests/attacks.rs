@@ -1,9 +1,11 @@
 //! What a hostile client, or server, tries over connections on which requests are judged.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use openshell_audit::{Event, Outcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::requests::{ask, mirror, rest};
@@ -14,6 +16,16 @@ const READ: &str = "rules: [{ allow: { method: GET, path: /a/** } }, \
 
 fn request(port: u16, line: &str, fields: &str) -> String {
     format!("{line} HTTP/1.1\r\nHost: host.openshell.internal:{port}\r\n{fields}\r\n")
+}
+
+/// Waits until a server got this.
+async fn has_seen(upstream: &Upstream, text: &str) {
+    let seen = async {
+        while !upstream.bytes().contains(text) {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), seen).await.expect("the server got it");
 }
 
 #[tokio::test]
@@ -48,18 +60,23 @@ async fn c09_connection_cannot_take_what_is_needed_and_is_not_told_as_allowed() 
 
 #[tokio::test]
 async fn e10_a_request_is_not_sent_again_under_another_policy() {
-    // Answers one request of the first connection, and resets it in the second.
-    let upstream = Upstream::serve(|mut stream, seen| async move {
-        let is_first = seen.lock().unwrap().0 == 1;
-        for number in 0.. {
-            let mut bytes = vec![0; 4096];
-            let Ok(read @ 1..) = stream.read(&mut bytes).await else { return };
-            seen.lock().unwrap().1.extend_from_slice(&bytes[..read]);
-            if is_first && number == 1 {
-                sleep(Duration::from_millis(300)).await;
-                return stream.set_zero_linger().unwrap();
+    // Answers one request of the first connection, and resets it in the second when it is told to.
+    let told = Arc::new(Notify::new());
+    let hears = Arc::clone(&told);
+    let upstream = Upstream::serve(move |mut stream, seen| {
+        let hears = Arc::clone(&hears);
+        async move {
+            let is_first = seen.lock().unwrap().0 == 1;
+            for number in 0.. {
+                let mut bytes = vec![0; 4096];
+                let Ok(read @ 1..) = stream.read(&mut bytes).await else { return };
+                seen.lock().unwrap().1.extend_from_slice(&bytes[..read]);
+                if is_first && number == 1 {
+                    hears.notified().await;
+                    return stream.set_zero_linger().unwrap();
+                }
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
             }
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
         }
     })
     .await;
@@ -68,8 +85,9 @@ async fn e10_a_request_is_not_sent_again_under_another_policy() {
     let mut client = world.tunnel(port).await;
     assert!(ask(&mut client, &request(port, "GET /a/1", "")).await.starts_with("HTTP/1.1 200"));
     client.write_all(request(port, "GET /a/2", "").as_bytes()).await.unwrap();
-    sleep(Duration::from_millis(100)).await;
+    has_seen(&upstream, "/a/2").await;
     world.enforce(&rest(port, "rules: [{ allow: { method: GET, path: /b/** } }]"));
+    told.notify_one();
     let answer = read_all(&mut client).await;
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
     assert_eq!(upstream.bytes().matches("/a/2").count(), 1, "{}", upstream.bytes());
@@ -78,12 +96,14 @@ async fn e10_a_request_is_not_sent_again_under_another_policy() {
 #[tokio::test]
 async fn n02_nobody_waits_for_the_answer_of_a_client_that_is_gone() {
     let (said, mut heard) = tokio::sync::mpsc::unbounded_channel();
-    let upstream = Upstream::serve(move |mut stream, _| {
+    let upstream = Upstream::serve(move |mut stream, seen| {
         let said = said.clone();
         async move {
-            let mut bytes = Vec::new();
-            let _ = stream.read_to_end(&mut bytes).await;
-            said.send(bytes).unwrap();
+            let mut bytes = [0; 4096];
+            while let Ok(read @ 1..) = stream.read(&mut bytes).await {
+                seen.lock().unwrap().1.extend_from_slice(&bytes[..read]);
+            }
+            said.send(()).unwrap();
         }
     })
     .await;
@@ -91,11 +111,11 @@ async fn n02_nobody_waits_for_the_answer_of_a_client_that_is_gone() {
     let mut client = world.tunnel(upstream.port).await;
     let post = request(upstream.port, "POST /a/b", "Content-Length: 3\r\n") + "abc";
     client.write_all(post.as_bytes()).await.unwrap();
-    sleep(Duration::from_millis(200)).await;
+    has_seen(&upstream, "abc").await;
     client.set_zero_linger().unwrap();
     drop(client);
-    let bytes = timeout(Duration::from_secs(5), heard.recv()).await.unwrap().unwrap();
-    assert!(bytes.ends_with(b"abc"));
+    timeout(Duration::from_secs(5), heard.recv()).await.unwrap().unwrap();
+    assert!(upstream.bytes().ends_with("abc"), "{}", upstream.bytes());
 }
 
 #[tokio::test]

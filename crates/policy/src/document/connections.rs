@@ -1,6 +1,7 @@
 //! What a document says beyond which TCP connections may be opened, and what of that this build
 //! cannot enforce: such a text must be refused, for all that it stops would pass.
 
+use super::model::Options;
 use super::{Document, Endpoint, Protocol};
 use crate::diagnostic::{Diagnostic, Severity};
 
@@ -46,33 +47,36 @@ fn unenforced(endpoint: &Endpoint) -> Option<String> {
     let key = [
         (endpoint.protocol == Protocol::Udp, "`protocol: udp`"),
         (!options.mcp_versions.is_empty(), "`versions` of `mcp`"),
-        (options.budget.is_some(), "`budget`"),
-        (options.signing.is_some(), "`credential_signing`"),
-        (options.credential_provider.is_some(), "`credential_binding`"),
-        (options.allow_uninspected_credentials, "`allow_uninspected_credentials`"),
-        (options.websocket_credential_rewrite, "`websocket_credential_rewrite`"),
-        (options.request_body_credential_rewrite, "`request_body_credential_rewrite`"),
     ];
-    key.into_iter().find(|(asked, _)| *asked).map(|(_, key)| key.to_owned())
+    first(&key).or_else(|| first(&asked_by(options)))
 }
 
 fn asked_of_requests(endpoint: &Endpoint) -> Option<String> {
-    let options = &endpoint.options;
     if endpoint.protocol.judges_requests() {
         return Some(format!("`protocol: {}`", endpoint.protocol.as_str().unwrap_or_default()));
     }
     let key = [
-        (options.budget.is_some(), "`budget`"),
-        (options.signing.is_some(), "`credential_signing`"),
-        (options.credential_provider.is_some(), "`credential_binding`"),
-        (options.allow_uninspected_credentials, "`allow_uninspected_credentials`"),
-        // Only endpoints that judge requests have these; were one to stand elsewhere, it would be
-        // asked for all the same.
-        (options.websocket_credential_rewrite, "`websocket_credential_rewrite`"),
-        (options.request_body_credential_rewrite, "`request_body_credential_rewrite`"),
         (endpoint.path.is_some(), "`path`"),
         (!endpoint.rules.is_empty(), "`rules`"),
         (!endpoint.deny_rules.is_empty(), "`deny_rules`"),
     ];
-    key.into_iter().find(|(asked, _)| *asked).map(|(_, key)| key.to_owned())
+    first(&asked_by(&endpoint.options)).or_else(|| first(&key))
+}
+
+/// What an endpoint's options ask to be counted, or to be done to requests. Only endpoints that
+/// judge requests have the last two; were one to stand elsewhere, it would be asked for all the
+/// same.
+fn asked_by(options: &Options) -> [(bool, &'static str); 6] {
+    [
+        (options.budget.is_some(), "`budget`"),
+        (options.signing.is_some(), "`credential_signing`"),
+        (options.credential_provider.is_some(), "`credential_binding`"),
+        (options.allow_uninspected_credentials, "`allow_uninspected_credentials`"),
+        (options.websocket_credential_rewrite, "`websocket_credential_rewrite`"),
+        (options.request_body_credential_rewrite, "`request_body_credential_rewrite`"),
+    ]
+}
+
+fn first(keys: &[(bool, &str)]) -> Option<String> {
+    keys.iter().find(|(asked, _)| *asked).map(|(_, key)| (*key).to_owned())
 }

@@ -159,13 +159,20 @@ impl Product {
         command
     }
 
-    /// The processes, other than this one, that hold a file or a folder of this home.
+    /// The processes, other than this one, that run a program of this home, or hold a file of it.
     pub fn processes(&self) -> Vec<Pid> {
         let folders = fs::read_dir("/proc").expect("/proc is mounted").flatten();
         let pids = folders.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         pids.filter_map(Pid::from_raw)
-            .filter(|pid| *pid != getpid() && self.holds_home(*pid))
+            .filter(|pid| *pid != getpid() && (self.is_program(*pid) || self.holds_home(*pid)))
             .collect()
+    }
+
+    /// A sealed process shows its user neither its files nor its program, but its first argument.
+    fn is_program(&self, pid: Pid) -> bool {
+        let line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+        let binaries = self.binaries.as_os_str().as_encoded_bytes();
+        line.strip_prefix(binaries).is_some_and(|rest| rest.starts_with(b"/"))
     }
 
     fn holds_home(&self, pid: Pid) -> bool {

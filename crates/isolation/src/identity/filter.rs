@@ -21,6 +21,20 @@ pub(super) const CALLS: &[Group] = &[
         calls: calls![SYS_connect SYS_timer_settime],
     },
     Group {
+        why: "to mark the copy, and to change nothing else about it",
+        rule: Rule::Cases(
+            &[Case {
+                when: &[
+                    If::OneOf { arg: 1, mask: u32::MAX, values: &[libc::SOL_SOCKET as u32] },
+                    If::OneOf { arg: 2, mask: u32::MAX, values: &[libc::SO_MARK as u32] },
+                ],
+                then: Verdict::Allow,
+            }],
+            NOT_PERMITTED,
+        ),
+        calls: calls![SYS_setsockopt],
+    },
+    Group {
         why: "the supervisor: the jail comes in, records go out",
         rule: ALLOW,
         calls: calls![SYS_recvmsg SYS_recvfrom SYS_sendto SYS_ppoll],

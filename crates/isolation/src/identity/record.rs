@@ -24,6 +24,8 @@ pub(super) const MAX_PACKET: usize = 64 * 1024;
 pub struct Record {
     /// The socket's cookie: never used again on this machine until it restarts.
     pub cookie: u64,
+    /// What marks the datagrams of a UDP socket, never 0; `None` for TCP.
+    pub mark: Option<u32>,
     /// The process id within the jail.
     pub pid: u32,
     /// The running executable.
@@ -118,7 +120,7 @@ pub(super) mod tests {
             sha256: Some(Digest::of(b"curl")),
             size: 4,
         };
-        Record { cookie, pid: 7, exe, argv: vec!["curl".into()], ancestors: Vec::new() }
+        Record { cookie, mark: None, pid: 7, exe, argv: vec!["curl".into()], ancestors: Vec::new() }
     }
 
     #[test]

@@ -18,7 +18,6 @@ use rustix::thread::{
 };
 
 use super::digests::{Digests, Waiting};
-use super::family::Family;
 use super::filter::CALLS;
 use super::spawn::{Answer, Ids, MAX_CONTROL, Options, Paths};
 use super::sys::{self, Interrupter};
@@ -66,8 +65,8 @@ fn serve(control: &OwnedFd, records: OwnedFd, options: &Options, parent: Pid) ->
 
     let Some((paths, [listener, root])) = take_jail(control)? else { return Ok(()) };
     let names = Names::new(root, &paths.private, &paths.allowed_sockets)?;
-    let (family, busy) = (Family::default(), Mutex::default());
-    place.set(Desk { listener, names, records, digests, family, busy });
+    let (family, busy, marks) = Default::default();
+    place.set(Desk { listener, names, records, digests, family, busy, marks });
     say(control, &Ok(()))?;
     // Nothing more is said on this socket: what comes is its end.
     let mut nothing = [0; 1];
@@ -75,17 +74,18 @@ fn serve(control: &OwnedFd, records: OwnedFd, options: &Options, parent: Pid) ->
     Ok(())
 }
 
-/// Keeps CAP_SYS_PTRACE if it is there, and no other capability. As an ordinary user none is: the
-/// owner of the jail's user namespace may look into it anyway.
+/// Keeps CAP_SYS_PTRACE, and CAP_NET_RAW to mark sockets, if they are there, and no other
+/// capability. As an ordinary user none is: the owner of the jail's user namespace may do both in
+/// it anyway.
 fn give_up_privileges(ids: Option<Ids>) -> io::Result<()> {
-    let kept = capabilities(None)?.permitted & CapabilitySet::SYS_PTRACE;
+    let kept = capabilities(None)?.permitted & (CapabilitySet::SYS_PTRACE | CapabilitySet::NET_RAW);
     if let Some(ids) = ids {
         let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
         set_keep_capabilities(true)?;
         set_thread_groups(&[])?;
         set_thread_res_gid(gid, gid, gid)?;
         set_thread_res_uid(uid, uid, uid)?;
-        if kept.is_empty() {
+        if !kept.contains(CapabilitySet::SYS_PTRACE) {
             return Err(io::Error::other("another uid needs CAP_SYS_PTRACE"));
         }
     }

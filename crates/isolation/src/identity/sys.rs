@@ -149,6 +149,21 @@ pub(super) fn tcp_state(socket: BorrowedFd<'_>) -> io::Result<u8> {
     Ok(state)
 }
 
+/// Sets what the packets of `socket` are marked with (socket(7), `SO_MARK`).
+pub(super) fn mark(socket: BorrowedFd<'_>, mark: u32) -> io::Result<()> {
+    // SAFETY: the pointer and the length describe `mark`, which the kernel only reads.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MARK,
+            ptr::from_ref(&mark).cast(),
+            size_of::<u32>() as libc::socklen_t,
+        )
+    };
+    check(result.into()).map(drop)
+}
+
 /// Interrupts the calling thread's system call again and again while it is armed.
 ///
 /// Once would not do: a signal that comes just before the call would be lost.

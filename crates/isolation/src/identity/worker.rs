@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use super::record::Record;
 use super::sock_diag::TcpState;
 use super::sys::{self, Interrupter, Notification};
 use super::unix::Names;
+use crate::net::{UDP_POOL_V4, UDP_POOL_V6};
 
 /// How long a blocking connect may take. In the jail every address is local, so what takes longer
 /// waits for a listener that does not accept. The program gets ETIMEDOUT.
@@ -37,6 +39,8 @@ pub(super) struct Desk {
     pub(super) family: Family,
     /// Cookies of TCP sockets that are being connected right now.
     pub(super) busy: Mutex<Vec<u64>>,
+    /// How many UDP sockets were marked: the last one's mark.
+    pub(super) marks: AtomicU32,
 }
 
 /// Why a call gets no success.
@@ -96,6 +100,9 @@ impl Desk {
                 self.dial(call, &socket, &address, timer)
             }
             (AddressFamily::INET | AddressFamily::INET6, SocketType::DGRAM) => {
+                if is_in_udp_pool(&address) {
+                    self.mark(call, &socket)?;
+                }
                 self.dial(call, &socket, &address, timer)
             }
             (AddressFamily::INET | AddressFamily::INET6, SocketType::STREAM)
@@ -124,16 +131,33 @@ impl Desk {
         let _busy = Busy::begin(&self.busy, cookie).ok_or(Stop::Errno(libc::EALREADY))?;
         // A call on a socket that is connected or connecting only asks how that went.
         if opens && TcpState::of(socket.as_fd())? == TcpState::CLOSE {
-            self.tell(call, cookie)?;
+            self.tell(call, cookie, None)?;
         }
         self.dial(call, socket, address, timer)
     }
 
-    fn tell(&self, call: &Notification, cookie: u64) -> Result<(), Stop> {
+    /// Marks a UDP socket, so that its datagrams can be told from all others, and tells whose it
+    /// is. SECURITY: the supervisor knows the mark before a datagram can have it, and no mark is
+    /// used twice.
+    fn mark(&self, call: &Notification, socket: &OwnedFd) -> Result<(), Stop> {
+        let next = |last: u32| last.checked_add(1);
+        let last = self.marks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        let mark = last.ok().and_then(next).ok_or(Stop::Errno(libc::ECONNREFUSED))?;
+        self.tell(call, socket_cookie(socket)?, Some(mark))?;
+        match sys::mark(socket.as_fd(), mark) {
+            // Without the right to it datagrams have no sender, and are refused; what else the
+            // socket is used for goes on.
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(()),
+            result => Ok(result?),
+        }
+    }
+
+    fn tell(&self, call: &Notification, cookie: u64, mark: Option<u32>) -> Result<(), Stop> {
         let lookup = Lookup { root: self.names.root(), digests: &self.digests };
         let (caller, exe) = self.family.find(call.thread, &lookup)?;
         let record = Record {
             cookie,
+            mark,
             pid: caller.status.within.last().copied().unwrap_or(0),
             exe,
             argv: caller.process.argv()?,
@@ -252,6 +276,25 @@ fn copy_address(thread: i32, pointer: u64, length: i32) -> Result<Vec<u8>, Stop>
     }
     Ok(address)
 }
+
+/// Whether an address leads to the synthetic addresses that UDP is spoken with, also when it is an
+/// IPv4 one in the form of IPv6.
+fn is_in_udp_pool(address: &[u8]) -> bool {
+    let ip = match family(address) {
+        // `sockaddr_in`: family, port, address.
+        Some(AddressFamily::INET) => address.get(4..8),
+        // `sockaddr_in6`: family, port, flow, address.
+        Some(AddressFamily::INET6) => address.get(8..24),
+        _ => None,
+    };
+    let ip = ip.unwrap_or_default();
+    let v4 = ip.strip_prefix(&MAPPED).unwrap_or(ip);
+    let is_v4 = v4.len() == 4 && v4.starts_with(&UDP_POOL_V4);
+    is_v4 || ip.len() == 16 && ip.starts_with(&UDP_POOL_V6)
+}
+
+/// ::ffff:0:0/96 (RFC 4291, section 2.5.5.2).
+const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
 fn family(address: &[u8]) -> Option<AddressFamily> {
     address.first_chunk().map(|bytes| AddressFamily::from_raw(u16::from_ne_bytes(*bytes)))

@@ -196,8 +196,9 @@ impl Parts {
 
     /// Sends all of them and closes init's copies.
     fn hand_out(self, setup: &Channel, listener: Option<OwnedFd>) -> Result<(), BuildError> {
-        let Listeners { tcp4, tcp6, dns4, dns6, diag, nflog } = &self.listeners;
-        let all: [(Part, Option<&OwnedFd>); 10] = [
+        let Listeners { tcp4, tcp6, dns4, dns6, udp4, udp6, diag, nflog } = &self.listeners;
+        let udp6 = udp6.as_ref();
+        let all: [(Part, Option<&OwnedFd>); 14] = [
             (Part::Root, Some(&self.root)),
             (Part::Proc, Some(&self.proc)),
             (Part::NetNs, Some(&self.netns)),
@@ -205,6 +206,10 @@ impl Parts {
             (Part::Tcp6, tcp6.as_ref()),
             (Part::Dns4, Some(dns4)),
             (Part::Dns6, dns6.as_ref()),
+            (Part::Udp4, Some(&udp4.receive)),
+            (Part::Udp6, udp6.map(|sockets| &sockets.receive)),
+            (Part::Raw4, Some(&udp4.send)),
+            (Part::Raw6, udp6.map(|sockets| &sockets.send)),
             (Part::Diag, Some(diag)),
             (Part::Nflog, Some(nflog)),
             (Part::SeccompListener, listener.as_ref()),

@@ -11,6 +11,7 @@ use super::setup::{self, Channel, Notice, Part};
 use super::{Jail, idmap};
 use crate::error::{BuildError, Step};
 use crate::net::Listeners;
+use crate::net::udp_socket::UdpSockets;
 use crate::report::Report;
 use crate::rootfs::open_sources;
 use crate::spec::JailSpec;
@@ -205,6 +206,11 @@ impl Parts {
                 tcp6: self.take(Part::Tcp6),
                 dns4: self.need(Part::Dns4)?,
                 dns6: self.take(Part::Dns6),
+                udp4: UdpSockets { receive: self.need(Part::Udp4)?, send: self.need(Part::Raw4)? },
+                udp6: self
+                    .take(Part::Udp6)
+                    .zip(self.take(Part::Raw6))
+                    .map(|(receive, send)| UdpSockets { receive, send }),
                 diag: self.need(Part::Diag)?,
                 nflog: self.need(Part::Nflog)?,
             },

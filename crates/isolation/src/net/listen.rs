@@ -6,8 +6,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 
+use super::udp_socket::UdpSockets;
 use super::{BACKLOG, DNS_PORT, NetError, PROXY_PORT};
 
 /// A listener for every TCP connection of one family.
@@ -38,14 +39,33 @@ pub(super) fn dns(address: IpAddr, what: &'static str) -> Result<OwnedFd, NetErr
     make().map_err(|source| NetError::Socket { what, source })
 }
 
+/// The sockets for datagrams of one family to the pool of UDP.
+pub(super) fn udp(address: IpAddr, what: &'static str) -> Result<UdpSockets, NetError> {
+    let make = || -> io::Result<UdpSockets> {
+        let receive = transparent(address, SocketType::DGRAM)?;
+        match enable(&receive, libc::SOL_SOCKET, libc::SO_RCVMARK) {
+            // Before 5.19: no sender can be told, and so every datagram will be refused.
+            Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => {}
+            result => result?,
+        }
+        match address {
+            IpAddr::V4(_) => enable(&receive, libc::IPPROTO_IP, libc::IP_RECVORIGDSTADDR)?,
+            IpAddr::V6(_) => enable(&receive, libc::IPPROTO_IPV6, libc::IPV6_RECVORIGDSTADDR)?,
+        }
+        rustix::net::bind(&receive, &SocketAddr::new(address, PROXY_PORT))?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        // Packets of this protocol come with their header, and nothing is received.
+        let send =
+            rustix::net::socket_with(family(address), SocketType::RAW, flags, Some(ipproto::RAW))?;
+        Ok(UdpSockets { receive, send })
+    };
+    make().map_err(|source| NetError::Socket { what, source })
+}
+
 /// A socket that may receive for, and answer from, addresses that are not its own.
 fn transparent(address: IpAddr, kind: SocketType) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let family = match address {
-        IpAddr::V4(_) => AddressFamily::INET,
-        IpAddr::V6(_) => AddressFamily::INET6,
-    };
-    let fd = rustix::net::socket_with(family, kind, flags, None)?;
+    let fd = rustix::net::socket_with(family(address), kind, flags, None)?;
     match address {
         IpAddr::V4(_) => enable(&fd, libc::IPPROTO_IP, libc::IP_TRANSPARENT)?,
         IpAddr::V6(_) => {
@@ -54,6 +74,13 @@ fn transparent(address: IpAddr, kind: SocketType) -> io::Result<OwnedFd> {
         }
     }
     Ok(fd)
+}
+
+const fn family(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::INET,
+        IpAddr::V6(_) => AddressFamily::INET6,
+    }
 }
 
 /// Switches a boolean socket option on.

@@ -10,10 +10,13 @@
 //!         ip6 daddr ::1 accept
 //!         meta nfproto ipv4 meta l4proto tcp tproxy ip to 198.18.0.1:3128 accept
 //!         meta nfproto ipv4 udp dport 53 tproxy ip to 198.18.0.1:53 accept
-//!         meta nfproto ipv6 ...the same two
+//!         ip daddr 198.19.0.0/16 meta l4proto udp tproxy ip to 198.18.0.1:3128 accept
+//!         meta nfproto ipv6 ...the same three, the pool being fd23:6f70:656e:2::/64
 //!         tcp flags & (syn | ack) == syn reject with tcp reset
 //!         meta l4proto tcp accept
 //!         udp sport 53 accept
+//!         ip saddr 198.19.0.0/16 ip daddr 198.18.0.1 meta l4proto udp accept
+//!         ip6 ...the same
 //!         icmp type destination-unreachable accept
 //!         icmpv6 type destination-unreachable accept
 //!     }
@@ -23,7 +26,11 @@
 //!         ip6 daddr ::1 accept
 //!         meta l4proto tcp accept
 //!         udp dport 53 accept
+//!         ip daddr 198.19.0.0/16 meta l4proto udp accept
+//!         ip6 ...the same
 //!         udp sport 53 accept
+//!         ip saddr 198.19.0.0/16 ip daddr 198.18.0.1 meta l4proto udp accept
+//!         ip6 ...the same
 //!         icmp type destination-unreachable accept
 //!         icmpv6 type destination-unreachable accept
 //!         limit rate 100/second burst 100 packets log group 1 snaplen 128
@@ -40,7 +47,9 @@
 use std::net::IpAddr;
 
 use super::netlink::{self, Attrs, F_ACK, F_APPEND, F_CREATE, F_REQUEST, Family};
-use super::{DNS_PORT, JAIL_V4, JAIL_V6, LOG_GROUP, NetError, PROXY_PORT};
+use super::{
+    DNS_PORT, JAIL_V4, JAIL_V6, LOG_GROUP, NetError, PROXY_PORT, UDP_POOL_V4, UDP_POOL_V6,
+};
 
 use self::expr::Rule;
 
@@ -191,6 +200,14 @@ fn capture(has_v6: bool) -> Vec<Rule> {
                 .tproxy(address, DNS_PORT)
                 .accept(),
         );
+        rules.push(
+            Rule::new("udp to the pool")
+                .family(address)
+                .protocol(UDP)
+                .for_network(pool(address))
+                .tproxy(address, PROXY_PORT)
+                .accept(),
+        );
     }
     // SECURITY: with the listener gone, a new connection must not fall through to a socket that
     // some program of the jail has bound to the wildcard.
@@ -204,6 +221,10 @@ fn refuse() -> Vec<Rule> {
     let mut rules = loopback();
     rules.push(Rule::new("accept tcp").protocol(TCP).accept());
     rules.push(Rule::new("accept dns questions").protocol(UDP).destination_port(DNS_PORT).accept());
+    for address in [IpAddr::V4(JAIL_V4), IpAddr::V6(JAIL_V6)] {
+        let to_pool = Rule::new("accept udp to the pool").family(address).protocol(UDP);
+        rules.push(to_pool.for_network(pool(address)).accept());
+    }
     rules.extend(answers());
     rules.push(Rule::new("report").limit(REPORTS_PER_SECOND).log(LOG_GROUP, REPORTED_BYTES));
     rules.push(Rule::new("refuse").counter().refuse());
@@ -218,17 +239,39 @@ fn loopback() -> Vec<Rule> {
     ]
 }
 
-/// Our DNS answers, and the errors that the kernel itself sends. No program of the jail can send
-/// either: the port is privileged and ICMP errors need a raw socket.
+/// Our answers, and the errors that the kernel and we send. No program of the jail can send DNS
+/// answers or errors: the port is privileged and ICMP errors need a raw socket. One that binds an
+/// address of the pool can send to the jail's own address, as it can over loopback.
 fn answers() -> Vec<Rule> {
     let unreachable = |address, protocol, kind| {
         Rule::new("accept icmp errors").family(address).protocol(protocol).icmp_type(kind).accept()
     };
+    let from_pool = |address| {
+        let answers = Rule::new("accept udp answers").family(address).protocol(UDP);
+        answers.from_network(pool(address)).for_network(octets(address).as_slice()).accept()
+    };
     vec![
         Rule::new("accept dns answers").protocol(UDP).source_port(DNS_PORT).accept(),
+        from_pool(IpAddr::V4(JAIL_V4)),
+        from_pool(IpAddr::V6(JAIL_V6)),
         unreachable(IpAddr::V4(JAIL_V4), 1, 3),
         unreachable(IpAddr::V6(JAIL_V6), 58, 1),
     ]
+}
+
+/// What the addresses of the pool of UDP begin with, in the family of `address`.
+const fn pool(address: IpAddr) -> &'static [u8] {
+    match address {
+        IpAddr::V4(_) => &UDP_POOL_V4,
+        IpAddr::V6(_) => &UDP_POOL_V6,
+    }
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    }
 }
 
 #[cfg(test)]
@@ -239,7 +282,7 @@ mod tests {
     fn the_batch_is_a_few_kilobytes_of_whole_messages() {
         let batch = Batch::new(true);
         let bytes = batch.encode();
-        assert!(bytes.len() < 8192, "{} bytes", bytes.len());
+        assert!(bytes.len() < 12 * 1024, "{} bytes", bytes.len());
         assert_eq!(netlink::Messages(&bytes).count(), batch.steps.len() + 2);
     }
 

@@ -12,6 +12,8 @@ mod figures;
 mod lab;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod udp;
 
 fn main() -> ExitCode {
     openshell_testkit::harness::main(&cases![
@@ -35,6 +37,10 @@ fn main() -> ExitCode {
         datagrams::multicast_and_broadcast_are_refused,
         datagrams::datagrams_on_loopback_are_free,
         datagrams::a_flood_is_refused_whole_and_reported_in_part,
+        udp::a_datagram_for_the_pool_lands_and_is_answered_from_where_it_went,
+        udp::the_mark_of_a_socket_tells_it_from_one_that_sends_from_its_address,
+        udp::a_refused_client_is_told,
+        udp::nothing_else_reaches_the_pools_sockets,
         figures::are_printed,
     ])
 }

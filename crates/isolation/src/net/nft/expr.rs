@@ -33,15 +33,17 @@ const NFPROTO_IPV6: u8 = 10;
 pub(super) struct Rule {
     pub(super) name: &'static str,
     pub(super) expressions: Attrs,
+    is_v6: bool,
 }
 
 impl Rule {
     pub(super) fn new(name: &'static str) -> Self {
-        Self { name, expressions: Attrs::new() }
+        Self { name, expressions: Attrs::new(), is_v6: false }
     }
 
     /// Matches packets of the family of `address`.
-    pub(super) fn family(self, address: IpAddr) -> Self {
+    pub(super) fn family(mut self, address: IpAddr) -> Self {
+        self.is_v6 = address.is_ipv6();
         self.meta(META_NFPROTO).equals(&[nfproto(address)])
     }
 
@@ -66,6 +68,18 @@ impl Rule {
     pub(super) fn for_v6_loopback(self) -> Self {
         let localhost = std::net::Ipv6Addr::LOCALHOST.octets();
         self.payload(NETWORK_HEADER, 24, 16).equals(&localhost)
+    }
+
+    /// Matches destinations that begin with `network`, of the rule's family.
+    pub(super) fn for_network(self, network: &[u8]) -> Self {
+        let offset = if self.is_v6 { 24 } else { 16 };
+        self.payload(NETWORK_HEADER, offset, network.len() as u32).equals(network)
+    }
+
+    /// The same for sources.
+    pub(super) fn from_network(self, network: &[u8]) -> Self {
+        let offset = if self.is_v6 { 8 } else { 12 };
+        self.payload(NETWORK_HEADER, offset, network.len() as u32).equals(network)
     }
 
     pub(super) fn icmp_type(self, number: u8) -> Self {

@@ -61,7 +61,7 @@ fn the_identifier_is_sealed_and_ends_with_its_supervisor() {
                     let status = std::fs::read_to_string(status).expect("a status");
                     let has = |line: &str| status.lines().any(|found| found == line);
                     assert!(has("Seccomp:\t2") && has("NoNewPrivs:\t1"), "{status}");
-                    let capabilities = if who == Who::Root { "80000" } else { "0" };
+                    let capabilities = if who == Who::Root { "82000" } else { "0" };
                     for set in ["CapPrm", "CapEff"] {
                         assert!(has(&format!("{set}:\t{capabilities:0>16}")), "{status}");
                     }

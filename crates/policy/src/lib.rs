@@ -11,6 +11,7 @@
 
 pub mod address;
 mod binary;
+mod budget;
 mod check;
 mod compiled;
 mod decision;
@@ -34,6 +35,7 @@ mod trial;
 mod words;
 
 pub use binary::{BinaryTable, Binding};
+pub use budget::{Budget, BudgetId, Budgets, CoveringBudget, Period};
 pub use decision::{
     AddressRefusal, Caller, Decision, Denial, Destination, Grant, Predicate, Program,
 };
@@ -51,8 +53,8 @@ pub use prove::{
     prove_subset, reaches,
 };
 pub use request::{
-    Call, Content, GraphqlOperation, Inspection, Refused, Request, RequestDenial, RequestGrant,
-    Verdict,
+    Call, Content, GraphqlOperation, Inspection, McpVersions, Refused, Request, RequestDenial,
+    RequestGrant, Verdict,
 };
 pub use schema::SCHEMA;
 pub use settings::{Filesystem, Landlock, Process, RunAs};

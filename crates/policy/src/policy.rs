@@ -5,9 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use openshell_types::{Digest, HostName};
+use smallvec::SmallVec;
 
 use crate::address::{AddressClass, canonical, classify};
 use crate::binary::BinaryTable;
+use crate::budget::Budgets;
 use crate::check::is_always_writable;
 use crate::compiled::{
     Binaries, BinaryPath, Bound, CompiledEndpoint, CompiledRule, HostKind, Index, Inspected, Judge,
@@ -16,7 +18,7 @@ use crate::compiled::{
 use crate::decision::{AddressRefusal, Caller, Decision, Denial, Destination, Grant};
 use crate::diagnostic::Diagnostic;
 use crate::document::{Document, parse};
-use crate::request::{Inspection, Refused, Request, RequestDenial, Verdict};
+use crate::request::{Inspection, McpVersions, Refused, Request, RequestDenial, Verdict};
 use crate::settings::{Filesystem, Landlock, Process};
 
 /// The policy of a sandbox that was given none: the default view, and no network.
@@ -124,7 +126,8 @@ impl Policy {
     /// no request.
     pub fn inspects(&self, to: &Destination<'_>, by: &Caller, now: Timestamp) -> bool {
         self.judges_requests
-            && Inspected::new((&self.index, &self.binaries), to, by, None, now)
+            && self
+                .inspected((to, Transport::Tcp), by, None, now)
                 .is_some_and(|place| place.judges())
     }
 
@@ -137,9 +140,70 @@ impl Policy {
         path: &str,
         now: Timestamp,
     ) -> Inspection {
-        let place = Inspected::new((&self.index, &self.binaries), to, by, Some(path), now);
+        let place = self.inspected((to, Transport::Tcp), by, Some(path), now);
         // Without a place every request is denied, however it is read.
         place.map_or_else(Inspection::default, |place| place.inspection(&self.rules))
+    }
+
+    /// The budgets that cover a TCP connection, or with a path a request over it. The path is that
+    /// of [`Policy::inspection`]. Where no endpoint has a budget this costs nothing.
+    pub fn budgets(
+        &self,
+        to: &Destination<'_>,
+        by: &Caller,
+        path: Option<&str>,
+        now: Timestamp,
+    ) -> Budgets<'_> {
+        self.budgets_of((to, Transport::Tcp), by, path, now)
+    }
+
+    /// The budgets that cover the datagrams between a program and a destination.
+    pub fn datagram_budgets(
+        &self,
+        to: &Destination<'_>,
+        by: &Caller,
+        now: Timestamp,
+    ) -> Budgets<'_> {
+        self.budgets_of((to, Transport::Udp), by, None, now)
+    }
+
+    fn budgets_of(
+        &self,
+        to: (&Destination<'_>, Transport),
+        by: &Caller,
+        path: Option<&str>,
+        now: Timestamp,
+    ) -> Budgets<'_> {
+        if !self.index.has_budgets() {
+            return Budgets::new();
+        }
+        let place = self.inspected(to, by, path, now);
+        place.map(|place| place.budgets(&self.rules)).unwrap_or_default()
+    }
+
+    /// What the endpoints that cover a request say about versions of MCP; each of them holds.
+    pub fn mcp_versions(
+        &self,
+        to: &Destination<'_>,
+        by: &Caller,
+        path: &str,
+        now: Timestamp,
+    ) -> SmallVec<[McpVersions<'_>; 2]> {
+        if !self.index.has_mcp_versions() {
+            return SmallVec::new();
+        }
+        let place = self.inspected((to, Transport::Tcp), by, Some(path), now);
+        place.map(|place| place.mcp_versions(&self.rules)).unwrap_or_default()
+    }
+
+    fn inspected(
+        &self,
+        to: (&Destination<'_>, Transport),
+        by: &Caller,
+        path: Option<&str>,
+        now: Timestamp,
+    ) -> Option<Inspected<'_>> {
+        Inspected::new((&self.index, &self.binaries), to, by, path, now)
     }
 
     /// Whether a resolved address may be dialled under a grant. Every answer of a look-up must

@@ -89,6 +89,17 @@ pub struct Inspection {
     pub query: bool,
 }
 
+/// What one endpoint of mcp says about versions of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct McpVersions<'a> {
+    /// Those that it admits; others are denied.
+    pub admitted: &'a [Box<str>],
+    /// The name of its rule.
+    pub rule: &'a str,
+    /// The line of the endpoint.
+    pub line: u32,
+}
+
 /// The answer to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::document::model::{
-    Access, Clause, Enforcement, OperationChoice, Options, PathCase, Patterns, Period, SigningMode,
+    Access, Clause, Enforcement, OperationChoice, Options, PathCase, Patterns, SigningMode,
 };
 use crate::document::{Binary, Endpoint, OperationType, quoted};
 use crate::pattern::port_set;
@@ -196,12 +196,7 @@ fn options(out: &mut BTreeMap<&'static str, String>, options: &Options) {
         out.insert("credential_binding", scalar(provider));
     }
     if let Some(budget) = options.budget {
-        let per = match budget.per {
-            Period::Minute => "minute",
-            Period::Hour => "hour",
-            Period::Day => "day",
-            Period::Sandbox => "sandbox",
-        };
+        let per = budget.per.as_str();
         let number = |value: Option<u64>| value.map_or("any".to_owned(), |n| n.to_string());
         let (requests, bytes) = (number(budget.requests), number(budget.bytes));
         out.insert("budget", format!("{requests} requests, {bytes} bytes per {per}"));

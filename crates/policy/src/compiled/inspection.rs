@@ -1,13 +1,15 @@
 //! How the requests of a connection have to be read before they can be judged.
 
 use jiff::Timestamp;
+use smallvec::{SmallVec, smallvec};
 
 use super::connect::{Parts, Transport};
-use super::{Binaries, CompiledRule, Index, PROTOCOLS};
-use crate::decision::{Caller, Destination};
+use super::{Binaries, CompiledEndpoint, CompiledRule, Index, PROTOCOLS};
+use crate::budget::{self, Budgets, CoveringBudget};
+use crate::decision::{Caller, Destination, Grant};
 use crate::document::Protocol;
 use crate::limits::BODY_BYTES;
-use crate::request::Inspection;
+use crate::request::{Inspection, McpVersions};
 use crate::sets::{SetId, Union};
 
 /// A connection, or a path of it, whose endpoints are asked what they look at.
@@ -23,12 +25,12 @@ impl<'a> Inspected<'a> {
     /// `None` when the destination is never reachable.
     pub fn new(
         (index, binaries): (&'a Index, &'a Binaries),
-        to: &Destination<'_>,
+        to: (&Destination<'_>, Transport),
         by: &Caller,
         path: Option<&str>,
         now: Timestamp,
     ) -> Option<Self> {
-        let parts = index.parts(binaries, (to, Transport::Tcp), by)?;
+        let parts = index.parts(binaries, to, by)?;
         let narrowed = path.filter(|_| !index.selectors.is_empty()).map(|path| {
             let mut narrowed = Union::new();
             index.sets.put(index.selectors.whole, &mut narrowed);
@@ -53,11 +55,8 @@ impl<'a> Inspected<'a> {
         let bodies = bodies.into_iter().chain([Protocol::WebSocket]);
         let longest = bodies
             .filter_map(|protocol| self.of(protocol))
-            .filter_map(|id| {
-                let grant = self.index.entry(id)?.grant;
-                rules.get(grant.rule as usize)?.endpoints.get(grant.endpoint as usize)
-            })
-            .map(|endpoint| endpoint.max_body_bytes)
+            .filter_map(|id| found(rules, &self.index.entry(id)?.grant))
+            .map(|(_, endpoint)| endpoint.max_body_bytes)
             .min();
         Inspection {
             graphql: has(Protocol::GraphQl),
@@ -68,6 +67,51 @@ impl<'a> Inspected<'a> {
             max_body_bytes: longest.unwrap_or(BODY_BYTES),
             encoded_slash: self.first(self.index.plain_slashes).is_none(),
             query: self.first(self.index.query).is_some(),
+        }
+    }
+
+    /// The budgets that cover it.
+    pub fn budgets<'r>(&self, rules: &'r [CompiledRule]) -> Budgets<'r> {
+        let mut budgets = Budgets::new();
+        self.each(self.index.budgeted, rules, |rule, endpoint| {
+            if let Some((id, budget)) = endpoint.budget {
+                let one = CoveringBudget { id, budget, rule: &rule.name, line: endpoint.line };
+                budget::add(&mut budgets, one);
+            }
+        });
+        budgets
+    }
+
+    /// What its endpoints say about versions of MCP.
+    pub fn mcp_versions<'r>(&self, rules: &'r [CompiledRule]) -> SmallVec<[McpVersions<'r>; 2]> {
+        let mut all = SmallVec::new();
+        self.each(self.index.versioned, rules, |rule, endpoint| {
+            let admitted = &*endpoint.mcp_versions;
+            all.push(McpVersions { admitted, rule: &rule.name, line: endpoint.line });
+        });
+        all
+    }
+
+    /// Visits the endpoints in force that have clauses in a set.
+    fn each<'r>(
+        &self,
+        set: SetId,
+        rules: &'r [CompiledRule],
+        mut visit: impl FnMut(&'r CompiledRule, &'r CompiledEndpoint),
+    ) {
+        let mut wanted = Union::new();
+        self.index.sets.put(set, &mut wanted);
+        let mut unions: SmallVec<[&Union; 5]> = smallvec![&wanted];
+        unions.extend(&self.narrowed);
+        unions.extend([&self.parts.host, &self.parts.program, &self.parts.port]);
+        let mut all = self.index.sets.common(&unions, 0);
+        while let Some(entry) = all.next().and_then(|id| self.index.entry(id)) {
+            if !entry.is_expired(self.now)
+                && let Some((rule, endpoint)) = found(rules, &entry.grant)
+            {
+                visit(rule, endpoint);
+            }
+            all.skip_to(entry.end);
         }
     }
 
@@ -88,4 +132,12 @@ impl<'a> Inspected<'a> {
             None => self.index.first_in_force(&[&wanted, host, program, port], self.now),
         }
     }
+}
+
+fn found<'r>(
+    rules: &'r [CompiledRule],
+    grant: &Grant,
+) -> Option<(&'r CompiledRule, &'r CompiledEndpoint)> {
+    let rule = rules.get(grant.rule as usize)?;
+    Some((rule, rule.endpoints.get(grant.endpoint as usize)?))
 }

@@ -72,6 +72,10 @@ pub(crate) struct Index {
     plain_slashes: SetId,
     /// Clauses that name query keys.
     query: SetId,
+    /// Clauses of endpoints that have a budget.
+    budgeted: SetId,
+    /// Clauses of endpoints of mcp that admit only some versions of it.
+    versioned: SetId,
 }
 
 /// A clause that was found.
@@ -150,6 +154,8 @@ struct Builder {
     enforcing: Vec<Span>,
     plain_slashes: Vec<Span>,
     query: Vec<Span>,
+    budgeted: Vec<Span>,
+    versioned: Vec<Span>,
 }
 
 /// A place in a list, which a text of 2 MiB cannot make longer than this holds.
@@ -179,6 +185,8 @@ impl Builder {
             enforcing: Vec::new(),
             plain_slashes: Vec::new(),
             query: Vec::new(),
+            budgeted: Vec::new(),
+            versioned: Vec::new(),
         }
     }
 
@@ -215,6 +223,12 @@ impl Builder {
         }
         if endpoint.enforcement == Enforcement::Enforce {
             extend(&mut self.enforcing, &span);
+        }
+        if endpoint.options.budget.is_some() {
+            extend(&mut self.budgeted, &span);
+        }
+        if !endpoint.options.mcp_versions.is_empty() {
+            extend(&mut self.versioned, &span);
         }
     }
 
@@ -264,6 +278,8 @@ impl Builder {
             enforcing: sets.of(self.enforcing),
             plain_slashes: sets.of(self.plain_slashes),
             query: sets.of(self.query),
+            budgeted: sets.of(self.budgeted),
+            versioned: sets.of(self.versioned),
             clauses: self.clauses.into(),
             entries: self.entries.into(),
             rests: self.rests.into(),
@@ -279,6 +295,16 @@ impl Index {
 
     fn entry(&self, id: u32) -> Option<&Entry> {
         self.entries.get(self.place(id)?.entry as usize)
+    }
+
+    /// Whether some endpoint has a budget.
+    pub fn has_budgets(&self) -> bool {
+        self.budgeted != SetId::EMPTY
+    }
+
+    /// Whether some endpoint admits only some versions of MCP.
+    pub fn has_mcp_versions(&self) -> bool {
+        self.versioned != SetId::EMPTY
     }
 
     /// How much of the heap it takes, more or less.

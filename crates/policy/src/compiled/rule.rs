@@ -7,6 +7,7 @@ use openshell_types::{Digest, Port};
 
 use super::binary::Bound;
 use crate::HOST_ALIAS;
+use crate::budget::{Budget, BudgetId};
 use crate::decision::Program;
 use crate::document::model::PersistedQuery;
 use crate::document::{Binary, Endpoint, Protocol, Rule};
@@ -45,6 +46,10 @@ pub(crate) struct CompiledEndpoint {
     pub max_body_bytes: u32,
     /// The query keys that its rules name.
     pub query_keys: Box<[Box<str>]>,
+    /// What may pass, and with what else it is counted.
+    pub budget: Option<(BudgetId, Budget)>,
+    /// Protocol versions of mcp; empty: any.
+    pub mcp_versions: Box<[Box<str>]>,
 }
 
 /// How the host was declared, which says what its addresses may be.
@@ -93,7 +98,11 @@ impl CompiledRule {
             name: source.name.as_str().into(),
             line: source.key.at.line,
             until: source.until,
-            endpoints: source.endpoints.iter().map(CompiledEndpoint::of).collect(),
+            endpoints: source
+                .endpoints
+                .iter()
+                .map(|one| CompiledEndpoint::of(source, one))
+                .collect(),
             binaries: source.binaries.iter().map(CompiledBinary::of).collect(),
         }
     }
@@ -115,7 +124,7 @@ impl CompiledRule {
 }
 
 impl CompiledEndpoint {
-    fn of(source: &Endpoint) -> Self {
+    fn of(rule: &Rule, source: &Endpoint) -> Self {
         let kind = match source.host.as_ref().map(|host| &host.value) {
             None => HostKind::None,
             Some(HostPattern::Exact(name)) if name.as_str() == HOST_ALIAS => HostKind::Loopback,
@@ -138,6 +147,16 @@ impl CompiledEndpoint {
             persisted: source.options.persisted_queries.clone().unwrap_or_default(),
             max_body_bytes: source.options.max_body_bytes.unwrap_or(BODY_BYTES),
             query_keys: query_keys(source),
+            budget: source
+                .options
+                .budget
+                .map(|budget| (BudgetId::of(rule, source, budget.per), budget)),
+            mcp_versions: source
+                .options
+                .mcp_versions
+                .iter()
+                .map(|one| one.as_str().into())
+                .collect(),
         }
     }
 

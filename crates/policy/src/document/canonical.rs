@@ -202,6 +202,36 @@ pub(crate) fn endpoint_text(one: &Endpoint) -> String {
     endpoint(one, Reader::Machine).flow(Reader::Machine)
 }
 
+/// What an endpoint covers, in one line: where to, and who.
+pub(crate) fn coverage_text(rule: &Rule, one: &Endpoint) -> String {
+    let covers = Endpoint {
+        at: one.at,
+        host: one.host.clone(),
+        ports: one.ports.clone(),
+        allowed_ips: one.allowed_ips.clone(),
+        raw: false,
+        path: one.path.clone(),
+        path_case: match one.path_case {
+            PathCase::Insensitive => PathCase::Insensitive,
+            // They differ in denials only.
+            PathCase::Careful | PathCase::Sensitive => PathCase::Careful,
+        },
+        protocol: match one.protocol {
+            Protocol::Udp => Protocol::Udp,
+            _ => Protocol::Tcp,
+        },
+        enforcement: Enforcement::Enforce,
+        access: None,
+        rules: Vec::new(),
+        deny_rules: Vec::new(),
+        options: Options::default(),
+    };
+    let mut keys = Keys::default();
+    keys.known("endpoints", endpoint(&covers, Reader::Machine));
+    keys.known("binaries", Value::set(rule.binaries.iter().map(binary)));
+    keys.into_map(Layout::Small).flow(Reader::Machine)
+}
+
 /// What an endpoint says beside its rules, in one line.
 pub(crate) fn options_text(protocol: Protocol, of: &Options) -> String {
     let mut keys = Keys::default();
@@ -432,11 +462,8 @@ fn write_budget(budget: Budget) -> Value {
             keys.word(key, amount);
         }
     }
-    match budget.per {
-        Period::Sandbox => {}
-        Period::Minute => keys.word("per", "minute"),
-        Period::Hour => keys.word("per", "hour"),
-        Period::Day => keys.word("per", "day"),
+    if budget.per != Period::Sandbox {
+        keys.word("per", budget.per.as_str());
     }
     keys.into_map(Layout::Small)
 }

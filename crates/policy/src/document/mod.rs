@@ -30,7 +30,7 @@ use findings::Findings;
 use reader::{Fields, wrong_type};
 pub(crate) use reader::{did_you_mean, shown};
 
-pub(crate) use canonical::{clause_text, endpoint_text, options_text, trial_text};
+pub(crate) use canonical::{clause_text, coverage_text, endpoint_text, options_text, trial_text};
 pub(crate) use clause::{METHODS, WEBSOCKET_TEXT};
 pub(crate) use model::{Binary, Endpoint, Rule};
 pub use model::{OperationType, Protocol};

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use openshell_types::Digest;
 
 use super::findings::{Position, Spanned};
+pub(crate) use crate::budget::{Budget, Period};
 use crate::pattern::{HostPattern, Network, PortRange};
 
 /// One entry of `network_policies`.
@@ -211,23 +212,4 @@ pub(crate) enum SigningMode {
     Body,
     /// `sigv4:no_body`.
     NoBody,
-}
-
-/// How much may pass an endpoint, both ways together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Budget {
-    pub requests: Option<u64>,
-    pub bytes: Option<u64>,
-    pub per: Period,
-}
-
-/// After what time a budget is whole again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Period {
-    Minute,
-    Hour,
-    Day,
-    /// Never: it is the sandbox's.
-    #[default]
-    Sandbox,
 }

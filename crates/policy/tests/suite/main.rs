@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod algebra;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod by_case;
 #[cfg(test)]
 mod cases;

@@ -114,7 +114,7 @@ pub enum Outcome {
     Denied,
     /// Allowed, but the upstream could not be reached.
     Failed,
-    /// A live tunnel was closed by a policy change.
+    /// What had been allowed was cut off: by a policy change, or by a budget that is used up.
     Revoked,
     /// A request that is denied was let through, since its endpoint only asks for a note.
     Noted,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use openshell_audit::{Destination, Event, Network, Outcome, Reason, Way};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -12,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::dns::{self, Refused};
 use crate::http::line::Lines;
+use crate::ledger::{Clock, Ledger, Meter, Place};
 use crate::names::Names;
 use crate::resolve::Resolve;
 use crate::seams::{DnsSocket, PolicyInForce};
@@ -31,6 +33,7 @@ pub(crate) struct Context {
     pub(crate) resolve: Resolve,
     pub(crate) refused: Refused,
     pub(crate) lines: Lines,
+    pub(crate) ledger: Arc<Ledger>,
     /// One for each WebSocket message that may have begun and not ended.
     pub(crate) assemblies: Semaphore,
     /// One for each KiB of the bodies that are held to be judged.
@@ -39,12 +42,29 @@ pub(crate) struct Context {
     places: Arc<Semaphore>,
 }
 
+impl Context {
+    /// Counts the traffic of one connection or request.
+    pub(crate) fn meter(&self, place: Place) -> Meter {
+        Meter::new(&self.ledger, &self.policy, place)
+    }
+}
+
 impl Egress {
     /// Puts an egress together; nothing happens until it serves.
     pub fn new(
         settings: Settings,
         policy: watch::Receiver<Arc<PolicyInForce>>,
         seams: Seams,
+    ) -> Self {
+        Self::with_clock(settings, policy, seams, Box::new(Timestamp::now))
+    }
+
+    /// The same, whose budgets go by this clock.
+    pub(crate) fn with_clock(
+        settings: Settings,
+        policy: watch::Receiver<Arc<PolicyInForce>>,
+        seams: Seams,
+        clock: Clock,
     ) -> Self {
         let resolve = Resolve::new(settings.resolver.clone());
         let refused = Refused::new(Arc::clone(&seams.report));
@@ -60,6 +80,7 @@ impl Egress {
             resolve,
             refused,
             lines,
+            ledger: Arc::new(Ledger::new(clock)),
             assemblies,
             bodies,
             places,

@@ -9,6 +9,7 @@ use openshell_types::{Authority, Generation, Host};
 use tokio::sync::watch;
 
 use crate::accept::Context;
+use crate::ledger::{Carries, Meter, Place};
 use crate::refusal::Refusal;
 use crate::seams::PolicyInForce;
 
@@ -58,6 +59,12 @@ impl Permit {
     /// The generation that allowed it.
     pub(crate) fn generation(&self) -> Generation {
         self.policy.generation
+    }
+
+    /// Counts what passes over it, when its requests are not judged.
+    pub(crate) fn meter(&self, context: &Context) -> Meter {
+        let (to, by) = (self.to.clone(), Arc::clone(&self.by));
+        context.meter(Place { to, by, carries: Carries::Stream })
     }
 
     /// The rule that allowed it.

@@ -86,13 +86,13 @@ pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// Holds the client's bytes back until they are known not to ask for another server than `name`;
-/// bytes of the server pass meanwhile, for protocols in which it speaks first, once `on_record` has
-/// said that the connection is. Returns the bytes that were held.
+/// bytes of the server `pass` meanwhile, for protocols in which it speaks first. Returns the bytes
+/// that were held.
 pub(crate) async fn check_hello(
     (client, server): (&mut TcpStream, &mut TcpStream),
     name: &HostName,
     mut held: Vec<u8>,
-    mut on_record: impl FnMut() -> bool,
+    mut pass: impl FnMut(usize) -> Result<(), HelloEnd>,
 ) -> Result<Vec<u8>, HelloEnd> {
     let mut reader = Reader::new();
     let mut progress = reader.feed(&held);
@@ -128,9 +128,7 @@ pub(crate) async fn check_hello(
             client.shutdown().await?;
         } else {
             // SECURITY: M13; a client that only listens leaves a trace, too.
-            if !on_record() {
-                return Err(HelloEnd::Unrecorded);
-            }
+            pass(server_spoke.len())?;
             client.write_all(&server_spoke).await?;
             server_spoke.clear();
         }
@@ -146,6 +144,8 @@ pub(crate) enum HelloEnd {
     Broken,
     /// That it is allowed could not be recorded.
     Unrecorded,
+    /// A budget has no room for what the server said.
+    UsedUp(Refusal),
 }
 
 impl From<io::Error> for HelloEnd {

@@ -21,6 +21,7 @@ mod websocket;
 
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openshell_audit::Way;
@@ -31,6 +32,7 @@ use tokio::net::TcpStream;
 use crate::accept::Context;
 use crate::authorize::Watch;
 use crate::exchange;
+use crate::ledger::{Carries, Meter, Place};
 use crate::report::Attempt;
 use crate::seams::Identified;
 use crate::stream::{Stream, Upward};
@@ -68,6 +70,12 @@ impl Session<'_> {
 
     pub(crate) const fn is_secure(&self) -> bool {
         matches!(self.carrier, Carrier::Tls(_))
+    }
+
+    /// Counts one request, to this path.
+    pub(crate) fn meter(&self, path: &str) -> Meter {
+        let (to, by) = (self.to.clone(), Arc::clone(&self.who.caller));
+        self.context.meter(Place { to, by, carries: Carries::Request(path.to_owned()) })
     }
 
     /// What a new connection to the server is asked to speak.

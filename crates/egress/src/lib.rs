@@ -12,10 +12,12 @@
 mod accept;
 mod authorize;
 mod connection;
+mod counted;
 mod dns;
 mod exchange;
 mod http;
 mod intent;
+mod ledger;
 mod limits;
 mod names;
 mod pipe;

@@ -10,6 +10,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::ledger::Meter;
 use crate::limits;
 
 /// A pipe that is empty between two rounds.
@@ -25,6 +26,8 @@ pub(crate) enum Pause {
     End,
     /// Nothing came for a while.
     Idle,
+    /// A budget has no room for more.
+    UsedUp,
 }
 
 impl Pipe {
@@ -42,7 +45,7 @@ impl Pipe {
         &self,
         from: &TcpStream,
         to: &TcpStream,
-        moved: &AtomicU64,
+        (moved, meter): (&AtomicU64, &mut Meter),
     ) -> io::Result<Pause> {
         loop {
             let taken = from.async_io(Interest::READABLE, || {
@@ -52,10 +55,12 @@ impl Pipe {
             let Ok(taken) = timeout(limits::BULK_IDLE, taken).await else {
                 return Ok(Pause::Idle);
             };
-            let mut left = taken?;
-            if left == 0 {
+            let taken = taken?;
+            if taken == 0 {
                 return Ok(Pause::End);
             }
+            let granted = meter.take(taken);
+            let mut left = granted;
             while left > 0 {
                 let passed = to.async_io(Interest::WRITABLE, || {
                     Ok(splice(&self.way_out, None, to, None, left, FLAGS)?)
@@ -66,6 +71,9 @@ impl Pipe {
                 }
                 left = left.saturating_sub(passed);
                 moved.fetch_add(u64::try_from(passed).unwrap_or(1), Ordering::Relaxed);
+            }
+            if granted < taken {
+                return Ok(Pause::UsedUp);
             }
         }
     }
@@ -79,6 +87,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::tests::world::policy;
 
     async fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -102,7 +111,8 @@ mod tests {
             got
         });
         let moved = AtomicU64::new(0);
-        let pause = Pipe::new().unwrap().carry(&from, &to, &moved).await.unwrap();
+        let pause =
+            Pipe::new().unwrap().carry(&from, &to, (&moved, &mut Meter::free())).await.unwrap();
         drop(to);
         writing.await.unwrap();
         assert_eq!(pause, Pause::End);
@@ -113,7 +123,26 @@ mod tests {
     #[tokio::test]
     async fn a_silent_source_gives_its_pipe_back() {
         let ((_source, from), (to, _sink)) = (pair().await, pair().await);
-        let pause = Pipe::new().unwrap().carry(&from, &to, &AtomicU64::new(0)).await.unwrap();
+        let counters = (&AtomicU64::new(0), &mut Meter::free());
+        let pause = Pipe::new().unwrap().carry(&from, &to, counters).await.unwrap();
         assert_eq!(pause, Pause::Idle);
+    }
+    #[tokio::test]
+    async fn no_more_passes_than_a_budget_has() {
+        let ((mut source, from), (to, mut sink)) = (pair().await, pair().await);
+        let writing = tokio::spawn(async move { source.write_all(&vec![1; 900_000]).await });
+        let reading = tokio::spawn(async move {
+            let mut got = Vec::new();
+            sink.read_to_end(&mut got).await.unwrap();
+            got.len()
+        });
+        let mut meter =
+            Meter::under(policy("{ host: a.example.com, port: 443, budget: { bytes: 700000 } }"));
+        let counters = (&AtomicU64::new(0), &mut meter);
+        let pause = Pipe::new().unwrap().carry(&from, &to, counters).await.unwrap();
+        drop((from, to));
+        assert_eq!((pause, reading.await.unwrap()), (Pause::UsedUp, 700_000));
+        assert!(meter.spent().is_some());
+        let _gone = writing.await;
     }
 }

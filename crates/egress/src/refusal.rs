@@ -63,6 +63,18 @@ impl Refusal {
         self.request.as_deref().map_or(&[], |asked| &asked.operations)
     }
 
+    /// A budget of this rule, in this line, has no room.
+    pub(crate) fn used_up(rule: &str, line: u32, detail: String) -> Self {
+        let (rule, line) = (Some(rule.to_owned()), Some(line));
+        Self { rule, line, ..Self::new(403, "policy_denied", USED_UP, detail) }
+    }
+
+    /// An endpoint of this rule, in this line, does not admit the request's version of MCP.
+    pub(crate) fn mcp_version(rule: &str, line: u32, detail: String) -> Self {
+        let (rule, line) = (Some(rule.to_owned()), Some(line));
+        Self { rule, line, ..Self::new(403, "policy_denied", MCP_VERSION, detail) }
+    }
+
     /// A request where GraphQL is judged that cannot be read as such.
     pub(crate) fn invalid_graphql(detail: String) -> Self {
         Self::new(400, "invalid_graphql_request", "graphql", detail)
@@ -278,7 +290,8 @@ impl Refusal {
         let host = to.name.clone().or_else(|| to.address.map(|address| address.to_string()));
         let is_missing = self.error == "policy_denied" && host.is_some();
         let request = self.request.as_deref();
-        let rule_missing = (is_missing && self.predicate != "unidentified").then(|| Missing {
+        let is_rule = !["unidentified", USED_UP, MCP_VERSION].contains(&self.predicate);
+        let rule_missing = (is_missing && is_rule).then(|| Missing {
             kind: request.map_or("l4_allow", Asked::rule_missing),
             method: request.map(|asked| asked.method.as_str()),
             path: request.map(|asked| asked.path.as_str()),
@@ -311,6 +324,9 @@ impl Refusal {
             ("policy_denied" | "ssrf_denied", Some(edit)) => {
                 vec![format!("ask the person who runs this sandbox to change its policy: {edit}")]
             }
+            ("policy_denied", None) if self.predicate == USED_UP => {
+                vec!["ask the person who runs this sandbox for a larger budget".to_owned()]
+            }
             ("policy_denied", None) => {
                 vec![
                     "ask the person who runs this sandbox whether its policy may allow this"
@@ -328,6 +344,11 @@ impl Refusal {
 
     fn guidance(&self) -> &'static str {
         match self.error {
+            "policy_denied" if self.predicate == USED_UP => {
+                "The sandbox's policy allows only so much, and that is used up. Before the budget is \
+                 whole again, trying again or by another way gives the same answer. Go on without \
+                 it, wait if that is not long, or ask for a larger budget."
+            }
             "policy_denied" if self.request.is_some() => {
                 "The sandbox's policy does not allow this request. Trying again, or by another \
                  way, gives the same answer. Go on without it, or ask for the policy to be changed."
@@ -364,6 +385,12 @@ impl Asked {
         }
     }
 }
+
+/// The predicate of a budget that has no room.
+const USED_UP: &str = "budget";
+
+/// The predicate of a version of MCP that is not admitted.
+const MCP_VERSION: &str = "mcp_version";
 
 /// The answer's body: the keys of the published product, and nothing that an agent cannot use.
 #[derive(Serialize)]

@@ -3,10 +3,12 @@
 
 mod attacks;
 mod bodies;
+mod budgets;
 mod dns;
 mod floods;
 mod hello;
 mod hostile_messages;
+mod mcp_versions;
 mod real_clients;
 mod real_servers;
 mod refusals;
@@ -17,4 +19,4 @@ mod secure;
 mod streams;
 mod ways;
 mod websocket;
-mod world;
+pub(crate) mod world;

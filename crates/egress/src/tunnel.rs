@@ -1,7 +1,6 @@
 //! A connection for one destination, asked for with `CONNECT` or captured on its way: relayed as it
 //! is, or read as requests where these are judged.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ use crate::http::{self, Carrier, Session};
 use crate::intent::Intent;
 use crate::limits;
 use crate::refusal::Refusal;
-use crate::relay;
+use crate::relay::{self, Stop};
 use crate::report::Attempt;
 use crate::seams::{Identified, Unidentified};
 use crate::vet::vet;
@@ -57,6 +56,7 @@ pub(crate) async fn serve(
 
 /// Vet and dial. What it returns has been judged by the policy that is in force now.
 async fn connect(context: &Context, permit: Permit) -> Result<(Permit, Dialled), Refusal> {
+    permit.meter(context).check(0)?;
     let upstream = vet(permit, &context.resolve, &*context.seams.host).await?;
     let server = exchange::dial(&upstream).await?;
     let mut permit = upstream.into_permit();
@@ -102,6 +102,8 @@ enum End {
     Revoked(Refusal, Generation),
     /// That it is allowed could not be recorded.
     Unrecorded,
+    /// A budget has no room for more.
+    UsedUp(Refusal),
 }
 
 /// Relays while the permit holds.
@@ -123,6 +125,7 @@ async fn splice(
         Host::Name(name) => Some(name.clone()),
         Host::Address(_) => None,
     };
+    let meter = permit.meter(context);
     let end = tokio::select! {
         biased;
         (refusal, generation) = permit.revoked(&mut policies, Some(address.ip())) => {
@@ -132,24 +135,23 @@ async fn splice(
             if intent.way == Way::Connect && client.write_all(ESTABLISHED).await.is_err() {
                 return End::Broken;
             }
-            let mut on_record = || allowed.report(&mut attempt);
+            let mut greeting = meter.clone();
+            let mut pass = |bytes| {
+                if !allowed.report(&mut attempt) {
+                    return Err(HelloEnd::Unrecorded);
+                }
+                greeting.charge(bytes).map_err(HelloEnd::UsedUp)
+            };
             let held = match &name {
                 Some(name) => {
                     let ends = (&mut client, &mut server);
-                    exchange::check_hello(ends, name, intent.early, &mut on_record).await
+                    exchange::check_hello(ends, name, intent.early, &mut pass).await
                 }
                 None => Ok(intent.early),
             };
-            match held {
-                Ok(held) => {
-                    if !on_record() {
-                        return End::Unrecorded;
-                    }
-                    relay::tunnel(&mut client, &mut server, &held).await.into()
-                }
-                Err(HelloEnd::Refused(refusal)) => End::Hello(refusal),
-                Err(HelloEnd::Broken) => End::Broken,
-                Err(HelloEnd::Unrecorded) => End::Unrecorded,
+            match held.and_then(|held| pass(0).map(|()| held)) {
+                Ok(held) => relay::tunnel(&mut client, &mut server, &held, meter).await.into(),
+                Err(end) => end.into(),
             }
         } => end,
     };
@@ -166,6 +168,11 @@ async fn splice(
             exchange::reset(server);
             exchange::farewell(client, &exchange::UNRECOGNIZED_NAME).await;
         }
+        End::UsedUp(refusal) => {
+            attempt.revoked(&refusal, allowed.generation);
+            exchange::reset(client);
+            exchange::reset(server);
+        }
         End::Revoked(refusal, generation) => {
             attempt.revoked(&refusal, generation);
             exchange::reset(client);
@@ -179,9 +186,24 @@ async fn splice(
     }
 }
 
-impl From<io::Result<()>> for End {
-    fn from(result: io::Result<()>) -> Self {
-        if result.is_ok() { Self::Done } else { Self::Broken }
+impl From<Result<(), Stop>> for End {
+    fn from(result: Result<(), Stop>) -> Self {
+        match result {
+            Ok(()) => Self::Done,
+            Err(Stop::Broken) => Self::Broken,
+            Err(Stop::UsedUp(refusal)) => Self::UsedUp(refusal),
+        }
+    }
+}
+
+impl From<HelloEnd> for End {
+    fn from(end: HelloEnd) -> Self {
+        match end {
+            HelloEnd::Refused(refusal) => Self::Hello(refusal),
+            HelloEnd::Broken => Self::Broken,
+            HelloEnd::Unrecorded => Self::Unrecorded,
+            HelloEnd::UsedUp(refusal) => Self::UsedUp(refusal),
+        }
     }
 }
 

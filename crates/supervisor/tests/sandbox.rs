@@ -240,12 +240,13 @@ async fn m03_a_pushed_policy_comes_into_force_and_a_broken_one_does_not() {
         Told::Policy(wire::Policy { generation, digest: String::new(), text: text.into() })
     };
     // What the egress cannot enforce is no less broken.
-    let budget = good.replace("port: 443", "port: 443\n        budget: { bytes: 9 }");
+    let signed = "port: 443\n        allow_uninspected_credentials: true";
+    let signed = good.replace("port: 443", signed);
     let udp = good.replace("port: 443", "port: 443\n        protocol: udp");
     for (generation, text, accepted) in [
         (2, good, true),
         (3, "version: 1\nnot_a_field: 1\n", false),
-        (4, &budget, false),
+        (4, &signed, false),
         (5, &udp, false),
         (1, good, false),
     ] {

@@ -20,6 +20,7 @@ use openshell_codec::http1::Header;
 use openshell_codec::json::Json;
 use openshell_codec::rpc::{self, Message};
 use openshell_policy::{Call, GraphqlOperation, Inspection};
+use smallvec::SmallVec;
 
 use crate::refusal::Refusal;
 
@@ -203,6 +204,44 @@ fn of_session() -> rpc::Call {
     rpc::Call { id: None, method: "initialize".to_owned(), tool: None, params: Vec::new() }
 }
 
+/// The versions of MCP that a request is of, by its header and by what begins a session.
+pub(super) fn mcp_versions<'a>(
+    headers: &'a [Header],
+    calls: &'a [rpc::Call],
+) -> Result<SmallVec<[&'a str; 2]>, &'static str> {
+    let begins = |call: &&rpc::Call| {
+        call.method == "initialize" && (call.id.is_some() || !call.params.is_empty())
+    };
+    let mut said = SmallVec::new();
+    let mut stated = values(headers, "mcp-protocol-version");
+    match (stated.next(), stated.next()) {
+        (Some(version), None) => {
+            said.push(std::str::from_utf8(version).map_err(|_| "has one that is no text")?);
+        }
+        // SECURITY: H7; which of two counts depends on the server.
+        (Some(_), Some(_)) => return Err("names several in its head"),
+        (None, _) if calls.iter().all(|call| begins(&call)) => {}
+        (None, _) => said.push(UNSAID),
+    }
+    for call in calls.iter().filter(begins) {
+        let mut named = call.params.iter().filter(|(name, _)| name == "protocolVersion");
+        match (named.next(), named.next()) {
+            (Some((_, version)), None) => said.push(version.as_str()),
+            _ => return Err("does not name the one that it begins with"),
+        }
+    }
+    Ok(said)
+}
+
+/// For how many requests of a budget so many operations count.
+pub(super) fn count(operations: usize) -> u64 {
+    u64::try_from(operations).unwrap_or(u64::MAX).max(1)
+}
+
+/// The version of a request that says none (revision 2025-11-25, section "Protocol Version
+/// Header").
+const UNSAID: &str = "2025-03-26";
+
 fn values<'a>(headers: &'a [Header], name: &str) -> impl Iterator<Item = &'a [u8]> {
     headers.iter().filter(move |header| header.name == name).map(|header| header.value.as_slice())
 }
@@ -284,6 +323,15 @@ pub(super) fn words(operations: &[Operation]) -> Vec<String> {
 }
 
 impl Carried {
+    /// For how many requests of a budget it counts.
+    pub(super) fn count(&self) -> u64 {
+        match self {
+            Self::Plain | Self::Unread(_) => 1,
+            Self::Graphql(operations) => count(operations.len()),
+            Self::Rpc(calls) => count(calls.len()),
+        }
+    }
+
     /// What is asked for, in words for the audit.
     pub(super) fn words(&self) -> Vec<String> {
         match self {

@@ -11,11 +11,12 @@ use super::body::{self, Broken, Incoming, Outgoing};
 use super::inbox::Inbox;
 use super::judge::{self, Passed, Question, Wants};
 use super::line::{self, Line};
-use super::record::{Account, RequestRecord};
+use super::record::{self, Account, RequestRecord};
 use super::response::{self, Answered, Asked, Failed};
 use super::websocket::{self, Opened, Opening};
 use super::{End, Session};
 use crate::authorize::Permit;
+use crate::ledger::Meter;
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::report::Attempt;
@@ -166,14 +167,18 @@ async fn one<C: Stream>(
         Ok(admitted) => admitted,
         Err(refusal) => return Next::End(refuse(account, &refusal)),
     };
-    let Admitted { line, mut passed, held, opening, generation, room: _room } = admitted;
+    let Admitted { line, mut passed, held, opening, generation, mut meter, room: _room } = admitted;
+    if let Err(refusal) = meter.count(passed.count) {
+        *own = Some(line);
+        return Next::End(refuse(account, &passed.about(&head.method, refusal)));
+    }
     // SECURITY: M13; nothing goes upstream without its record.
     if !account.allowed(&passed, line.address.ip()) {
         return Next::End(End::Broken);
     }
     let decoded = passed.body.is_some();
     let held = passed.body.take().or(held);
-    let outgo = Outgo { head, passed, held, decoded, opening, generation };
+    let outgo = Outgo { head, passed, held, decoded, opening, generation, meter };
     exchange(session, client, outgo, (own, line)).await
 }
 
@@ -187,6 +192,7 @@ struct Admitted<'a> {
     opening: Option<Opening>,
     /// The policy that allowed it.
     generation: Generation,
+    meter: Meter,
     room: Option<body::Room<'a>>,
 }
 
@@ -217,12 +223,16 @@ async fn admit<'a, C: Stream>(
         } else {
             (Passed::unjudged(&permit, question.target), None)
         };
+        let mut meter = session.meter(passed.path());
+        // What there is no room for dials nobody.
+        let has_room = meter.check(passed.count);
+        has_room.map_err(|refusal| passed.about(&head.method, refusal))?;
         let (found, permit) = line::line(session, permit, own.take(), may_repeat(head)).await?;
         // SECURITY: E10; while the server was dialled, the policy may have changed its mind.
         if permit.generation() == generation
             && session.context.policy.borrow().generation == generation
         {
-            return Ok(Admitted { line: found, passed, held, opening, generation, room });
+            return Ok(Admitted { line: found, passed, held, opening, generation, meter, room });
         }
         *own = Some(found);
     }
@@ -307,6 +317,7 @@ struct Outgo<'a> {
     opening: Option<Opening>,
     /// The policy that allowed it.
     generation: Generation,
+    meter: Meter,
 }
 
 /// Sends a request and passes its answer on.
@@ -316,7 +327,8 @@ async fn exchange<C: Stream>(
     outgo: Outgo<'_>,
     (own, mut line): (&mut Option<Line>, Line),
 ) -> Next {
-    let Outgo { head, passed, held, decoded, opening, generation } = outgo;
+    let Outgo { head, passed, held, decoded, opening, generation, meter } = outgo;
+    line.count(&meter);
     let body = held.as_ref().map_or(head.body, |body| match body.len() as u64 {
         0 => Body::None,
         length => Body::Length(length),
@@ -345,10 +357,19 @@ async fn exchange<C: Stream>(
         outcome = match again(session, generation).await {
             Ok(fresh) => {
                 line = fresh;
+                line.count(&meter);
                 attempt(client, &mut line, &bytes, (&asked, streamed)).await
             }
             Err(refusal) => return Next::End(last_words(session, &refusal)),
         };
+    }
+    if let (Err(failed), Some(refusal)) = (&outcome, line.spent()) {
+        let refusal = passed.about(&head.method, refusal.clone());
+        record::cut(session, (&head.method, passed.path()), &refusal);
+        return Next::End(match failed {
+            Failed::Unanswered(_) => last_words(session, &refusal),
+            Failed::Midway => End::Broken,
+        });
     }
     match (outcome, opening) {
         (Ok(Answered { switched: Some(agreed), .. }), Some(Opening { reading, .. })) => {
@@ -438,6 +459,7 @@ async fn attempt<C: Stream>(
             () = broke_off(inbox, asked.version, asked.stays) => Err(Failed::Midway),
         },
         Err(Broken::Source(_)) => Err(Failed::Midway),
+        Err(Broken::Sink) if line.write.is_spent() => Err(Failed::Midway),
         // The server does not want the rest; it may have said why.
         Err(Broken::Sink) => down.await.map(|answered| Answered {
             server_stays: false,

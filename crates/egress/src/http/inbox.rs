@@ -7,6 +7,8 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
+use crate::counted::used_up;
+use crate::ledger::Meter;
 use crate::limits;
 
 /// One side's bytes, in order.
@@ -15,12 +17,14 @@ pub(crate) struct Inbox<R> {
     bytes: BytesMut,
     /// How long bulk may not come.
     idle: Option<Duration>,
+    /// What counts that which comes, when it is counted.
+    pub(crate) meter: Option<Meter>,
 }
 
 impl<R: AsyncRead + Unpin> Inbox<R> {
     /// Of a stream of which `held` was read already.
     pub(crate) fn new(from: R, held: &[u8]) -> Self {
-        Self { from, bytes: BytesMut::from(held), idle: None }
+        Self { from, bytes: BytesMut::from(held), idle: None, meter: None }
     }
 
     /// The same, of a side that may be silent for so long while it sends in bulk.
@@ -59,8 +63,15 @@ impl<R: AsyncRead + Unpin> Inbox<R> {
     }
 
     async fn read(&mut self, room: usize) -> io::Result<usize> {
+        if self.meter.as_ref().is_some_and(|meter| meter.spent().is_some()) {
+            return Err(used_up());
+        }
         self.bytes.reserve(room);
-        self.from.read_buf(&mut self.bytes).await
+        let read = self.from.read_buf(&mut self.bytes).await?;
+        let Some(meter) = &mut self.meter else { return Ok(read) };
+        let granted = meter.take(read);
+        self.bytes.truncate(self.bytes.len().saturating_sub(read.saturating_sub(granted)));
+        if granted == 0 && read > 0 { Err(used_up()) } else { Ok(granted) }
     }
 
     /// The stream itself. What was read of it and not taken is lost.

@@ -5,7 +5,8 @@ use openshell_codec::graphql;
 use openshell_codec::http1::{Header, goes_upstream};
 use openshell_codec::target::{Doubtful, Method, Options, Target, TargetError, methods_to_judge};
 use openshell_policy::{
-    Content, Grant, GraphqlOperation, Inspection, Refused, Request, RequestDenial, Verdict,
+    Content, Grant, GraphqlOperation, Inspection, McpVersions, Refused, Request, RequestDenial,
+    Verdict,
 };
 use openshell_types::{Authority, Host};
 use smallvec::SmallVec;
@@ -62,13 +63,34 @@ pub(crate) struct Passed {
     /// The body that was judged, its codings undone. It goes upstream in place of the one that was
     /// read, and without `Content-Encoding`; `None` when they are the same.
     pub(crate) body: Option<Vec<u8>>,
+    /// As what it was judged, when it was.
+    protocol: Option<&'static str>,
+    /// For how many requests of a budget it counts: each operation and each call is one.
+    pub(crate) count: u64,
 }
 
 impl Passed {
+    /// The canonical path.
+    pub(crate) fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
+    /// A refusal, told with the request that it is about.
+    pub(crate) fn about(&self, method: &str, refusal: Refusal) -> Refusal {
+        let Some(protocol) = self.protocol else { return refusal };
+        refusal.about(Asked {
+            method: method.to_owned(),
+            path: self.path().to_owned(),
+            protocol,
+            operations: self.operations.clone(),
+        })
+    }
+
     /// A request over a connection whose requests are not judged: it passes as it is.
     pub(crate) fn unjudged(permit: &Permit, target: &str) -> Self {
         let (target, rule) = (target.to_owned(), permit.rule().to_owned());
-        Self { target, rule, noted: None, operations: Vec::new(), body: None }
+        let (noted, operations, body) = (None, Vec::new(), None);
+        Self { target, rule, noted, operations, body, protocol: None, count: 1 }
     }
 }
 
@@ -193,8 +215,24 @@ impl Reading {
         }
         let Answer { rule, noted } = answer
             .ok_or_else(|| Refusal::malformed_request("the request has no method".to_owned()))?;
-        let target = self.target.to_string();
-        Ok(Passed { target, rule, noted, operations: carried.words(), body: decoded })
+        let protocol = match &carried {
+            Carried::Plain | Carried::Unread(_) => self.protocol(Content::Plain),
+            Carried::Graphql(_) => self.protocol(Content::Graphql(&[])),
+            Carried::Rpc(_) => self.calls(),
+        };
+        let passed = Passed {
+            target: self.target.to_string(),
+            rule,
+            noted,
+            operations: carried.words(),
+            body: decoded,
+            protocol: Some(protocol),
+            count: carried.count(),
+        };
+        match self.version(permit, question, &carried) {
+            Ok(()) => Ok(passed),
+            Err(refusal) => Err(passed.about(self.method.as_str(), refusal)),
+        }
     }
 
     /// Asks about a request as what it carries. Where that is not allowed, and no rule denies it,
@@ -284,8 +322,37 @@ impl Reading {
             ask(permit, &request, told).into_answer()
         })?;
         let Answer { rule, noted } = answer;
+        let count = content::count(operations.len());
         let (target, operations) = (self.target.to_string(), content::words(&operations));
-        Ok(Passed { target, rule, noted, operations, body: None })
+        let protocol = Some(self.protocol(Content::Message { operations: &[], control }));
+        Ok(Passed { target, rule, noted, operations, body: None, protocol, count })
+    }
+
+    /// Holds calls to the versions of MCP that the path's endpoints admit: each of them, and
+    /// whatever else allows the request. SECURITY: H7.
+    fn version(
+        &self,
+        permit: &Permit,
+        question: &Question<'_>,
+        carried: &Carried,
+    ) -> Result<(), Refusal> {
+        let Carried::Rpc(calls) = carried else { return Ok(()) };
+        let (to, path) = (destination(permit.to()), self.target.path());
+        let all = permit.policy().mcp_versions(&to, permit.by(), path, Timestamp::now());
+        for McpVersions { admitted, rule, line } in all {
+            let is_admitted = |said: &str| admitted.iter().any(|one| **one == *said);
+            let why = match content::mcp_versions(question.headers, calls) {
+                Ok(said) => match said.iter().find(|said| !is_admitted(said)) {
+                    None => continue,
+                    Some(other) => format!("is of `{}`", shown(other)),
+                },
+                Err(why) => why.to_owned(),
+            };
+            let admitted = admitted.join("`, `");
+            let detail = format!("of MCP only `{admitted}` is admitted, and the request {why}");
+            return Err(Refusal::mcp_version(rule, line, detail));
+        }
+        Ok(())
     }
 
     /// A refusal, told with the request that it is about.
@@ -423,6 +490,14 @@ fn ask(permit: &Permit, request: &Request<'_>, told: impl FnOnce() -> Told) -> V
     };
     Verdicted { verdict, answer }
 }
+
+/// The beginning of a text that a client wrote.
+fn shown(text: &str) -> String {
+    text.chars().take(LONGEST_VERSION).flat_map(char::escape_default).collect()
+}
+
+/// Most characters of a version that a policy can name.
+const LONGEST_VERSION: usize = 32;
 
 fn is_form(headers: &[Header]) -> bool {
     const FORM: &[u8] = b"application/x-www-form-urlencoded";

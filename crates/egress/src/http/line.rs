@@ -16,7 +16,9 @@ use tokio::io::{AsyncRead, ReadBuf, ReadHalf, WriteHalf, split};
 use super::Session;
 use super::inbox::Inbox;
 use crate::authorize::{Permit, authorize};
+use crate::counted::Counted;
 use crate::exchange::{self, Dialled};
+use crate::ledger::Meter;
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::stream::Upward;
@@ -26,7 +28,7 @@ use crate::vet::{recheck, vet};
 /// A connection to an upstream that speaks HTTP/1.
 pub(crate) struct Line {
     pub(crate) inbox: Inbox<ReadHalf<Upward>>,
-    pub(crate) write: WriteHalf<Upward>,
+    pub(crate) write: Counted<WriteHalf<Upward>>,
     pub(crate) address: SocketAddr,
     /// Whether it has carried a request before.
     pub(crate) is_used: bool,
@@ -41,7 +43,7 @@ impl Line {
         let (read, write) = split(stream);
         Self {
             inbox: Inbox::new(read, &[]),
-            write,
+            write: Counted::new(write),
             address,
             is_used: false,
             is_private: false,
@@ -49,8 +51,20 @@ impl Line {
         }
     }
 
+    /// Counts what passes over it until it rests.
+    pub(crate) fn count(&mut self, meter: &Meter) {
+        (self.inbox.meter, self.write.meter) = (Some(meter.clone()), Some(meter.clone()));
+    }
+
+    /// The budget that cut off what passes over it.
+    pub(crate) fn spent(&self) -> Option<&Refusal> {
+        let meters = [&self.inbox.meter, &self.write.meter];
+        meters.into_iter().flatten().find_map(Meter::spent)
+    }
+
     /// Notes that it waits for its next request.
     pub(crate) fn rest(&mut self) {
+        (self.inbox.meter, self.write.meter) = (None, None);
         self.is_used = true;
         self.idle_since = Instant::now();
     }

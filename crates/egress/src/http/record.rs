@@ -13,7 +13,8 @@ use crate::refusal::Refusal;
 use crate::report::Attempt;
 use crate::seams::Report;
 
-/// The record of one judged request. Exactly one event is reported of it.
+/// The record of one judged request. Exactly one event is reported of it, and another by [`cut`]
+/// when a budget ends early what was allowed.
 pub(crate) struct RequestRecord {
     report: Arc<dyn Report>,
     http: Http,
@@ -87,6 +88,17 @@ impl RequestRecord {
         self.http.reason = Some(refusal.to_reason());
         self.report.record(Event::Http(self.http));
     }
+}
+
+/// Reports that the exchange of a request that was allowed was cut off.
+pub(crate) fn cut(session: &Session<'_>, (method, path): (&str, &str), refusal: &Refusal) {
+    let mut record = RequestRecord::begin(session);
+    record.asks(method, path);
+    record.http.rule.clone_from(&refusal.rule);
+    record.http.operations = refusal.operations().to_vec();
+    record.http.outcome = Outcome::Revoked;
+    record.http.reason = Some(refusal.to_reason());
+    record.report.record(Event::Http(record.http));
 }
 
 /// What is told of one request: its own record where requests are judged; else, of one in absolute

@@ -21,9 +21,11 @@ use super::h1::Client;
 use super::inbox::Inbox;
 use super::judge::{self, Question, Reading};
 use super::line::{self, Line};
-use super::record::RequestRecord;
+use super::record::{self, RequestRecord};
 use super::{End, Session};
 use crate::authorize::PolicyWatch;
+use crate::counted::is_used_up;
+use crate::ledger::Meter;
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::stream::Stream;
@@ -83,37 +85,51 @@ pub(super) async fn serve<C: Stream>(
         judged_by: None,
         policies: session.context.policy.clone(),
         is_told: false,
+        meter: to_server.meter.clone(),
     };
-    let mut down = pin!(down(&mut from_server, write, deflate, said));
-    let mut up = pin!(talk.up(inbox, &mut to_server));
-    tokio::select! {
-        biased;
-        over = &mut up => match over {
-            Over::Closed => {
-                let _answer = timeout(limits::WEBSOCKET_CLOSE, down).await;
+    let end = {
+        let mut down = pin!(down(&mut from_server, write, deflate, said));
+        let mut up = pin!(talk.up(inbox, &mut to_server));
+        tokio::select! {
+            biased;
+            over = &mut up => match over {
+                Over::Closed => {
+                    let _answer = timeout(limits::WEBSOCKET_CLOSE, down).await;
+                    End::Done
+                }
+                Over::Gone => End::Done,
+                Over::Unrecorded => End::Broken,
+                Over::Stop(goodbye) => {
+                    let _gone = say.send(goodbye);
+                    let _late = timeout(limits::FAREWELL, down).await;
+                    End::Done
+                }
+            },
+            has_closed = &mut down => {
+                if has_closed {
+                    let _answer = timeout(limits::WEBSOCKET_CLOSE, up).await;
+                }
                 End::Done
             }
-            Over::Gone => End::Done,
-            Over::Unrecorded => End::Broken,
-            Over::Stop(goodbye) => {
-                let _gone = say.send(goodbye);
-                let _late = timeout(limits::FAREWELL, down).await;
-                End::Done
-            }
-        },
-        has_closed = &mut down => {
-            if has_closed {
-                let _answer = timeout(limits::WEBSOCKET_CLOSE, up).await;
-            }
-            End::Done
         }
+    };
+    let meters = [&from_server.meter, &to_server.meter];
+    if let Some(refusal) = meters.into_iter().flatten().find_map(Meter::spent) {
+        let Opened { reading, question, .. } = &talk.opened;
+        record::cut(session, (question.method, reading.path()), refusal);
     }
+    end
 }
 
 /// What a close frame tells.
 struct Goodbye {
     code: u16,
     reason: String,
+}
+
+/// A budget has no room for more.
+fn used_up() -> Goodbye {
+    Goodbye { code: 1008, reason: "denied by policy: budget".to_owned() }
 }
 
 /// How a client's side ended.
@@ -168,7 +184,11 @@ async fn down<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
                 Ok(goodbye) => break goodbye,
                 Err(_) => return false,
             },
-            read = from.more() => if !matches!(read, Ok(1..)) { return false },
+            read = from.more() => match read {
+                Ok(1..) => {}
+                Err(error) if is_used_up(&error) => break used_up(),
+                Ok(0) | Err(_) => return false,
+            },
         }
     };
     // Within a frame nothing can be said.
@@ -191,6 +211,8 @@ struct Talk<'a> {
     policies: PolicyWatch,
     /// Whether a message that passed is on record.
     is_told: bool,
+    /// Counts its messages.
+    meter: Option<Meter>,
 }
 
 /// A message that has begun and not ended. There are only so many at once.
@@ -310,6 +332,7 @@ impl<'a> Talk<'a> {
         match timeout(limits::WEBSOCKET_SEND, sent).await {
             Ok(Ok(())) if is_last => Err(Over::Closed),
             Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if is_used_up(&error) => Err(Over::Stop(used_up())),
             Ok(Err(_)) => Err(Over::Gone),
             Err(_) => Err(Over::stop(1011, "the server does not take a message")),
         }
@@ -323,8 +346,12 @@ impl<'a> Talk<'a> {
         let Opened { reading, question, .. } = &self.opened;
         let mut record = RequestRecord::begin(self.session);
         record.asks(judge::MESSAGE, reading.path());
-        let judged =
-            line::permit(self.session).and_then(|permit| reading.message(&permit, question, text));
+        let judged = line::permit(self.session)
+            .and_then(|permit| reading.message(&permit, question, text))
+            .and_then(|passed| match self.meter.as_mut().map(|meter| meter.count(passed.count)) {
+                Some(Err(refusal)) => Err(passed.about(judge::MESSAGE, refusal)),
+                Some(Ok(())) | None => Ok(passed),
+            });
         match judged {
             Ok(passed) if passed.noted.is_some() || !self.is_told => {
                 self.is_told |= passed.noted.is_none();

@@ -14,11 +14,14 @@ use super::world::*;
 
 const RULES: &str = "rules: [{ allow: { method: POST, path: /a/** } }]";
 
-type Came = (Request<h2::RecvStream>, h2::server::SendResponse<Bytes>);
+pub(super) type Came = (Request<h2::RecvStream>, h2::server::SendResponse<Bytes>);
 
 /// A server that takes so many streams at once and hands them to the test; after each it says
 /// goodbye, if it is told to.
-async fn server(streams: u32, says_goodbye: bool) -> (Upstream, mpsc::UnboundedReceiver<Came>) {
+pub(super) async fn server(
+    streams: u32,
+    says_goodbye: bool,
+) -> (Upstream, mpsc::UnboundedReceiver<Came>) {
     let (came, coming) = mpsc::unbounded_channel();
     let upstream = Upstream::serve(move |stream, _| {
         let came = came.clone();
@@ -38,7 +41,7 @@ async fn server(streams: u32, says_goodbye: bool) -> (Upstream, mpsc::UnboundedR
     (upstream, coming)
 }
 
-async fn open(world: &World, port: u16) -> SendRequest<Bytes> {
+pub(super) async fn open(world: &World, port: u16) -> SendRequest<Bytes> {
     let (requests, connection) = h2::client::handshake(world.tunnel(port).await).await.unwrap();
     tokio::spawn(connection);
     let requests = requests.ready().await.unwrap();
@@ -47,12 +50,12 @@ async fn open(world: &World, port: u16) -> SendRequest<Bytes> {
     requests
 }
 
-fn post(port: u16, path: &str) -> Request<()> {
+pub(super) fn post(port: u16, path: &str) -> Request<()> {
     let uri = format!("http://host.openshell.internal:{port}{path}");
     Request::builder().method("POST").uri(uri).body(()).unwrap()
 }
 
-async fn next(coming: &mut mpsc::UnboundedReceiver<Came>) -> Came {
+pub(super) async fn next(coming: &mut mpsc::UnboundedReceiver<Came>) -> Came {
     timeout(Duration::from_secs(5), coming.recv()).await.unwrap().unwrap()
 }
 

@@ -18,13 +18,13 @@ const TALK: &str = "protocol: websocket, path: /ws, rules: [{ allow: { method: G
 const QUERIES: &str = "protocol: websocket, path: /ws, rules: [{ allow: { method: GET } }, \
                        { allow: { method: WEBSOCKET_TEXT, operation_type: query } }]";
 
-fn endpoint(port: u16, rest: &str) -> String {
+pub(super) fn endpoint(port: u16, rest: &str) -> String {
     format!("{{ host: host.openshell.internal, port: {port}, {rest} }}")
 }
 
 /// A server of WebSockets that answers each text with itself, and agrees to `extensions`. What it
 /// sees are heads, and messages in brackets.
-async fn echo(extensions: &'static str) -> Upstream {
+pub(super) async fn echo(extensions: &'static str) -> Upstream {
     Upstream::serve(move |mut stream, seen| async move {
         let mut bytes = Vec::new();
         let (head, length) = loop {
@@ -94,7 +94,7 @@ fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn text(text: &str) -> Vec<u8> {
+pub(super) fn text(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     encode::to_server(&Message::Text(text.to_owned()), [1, 2, 3, 4], &mut out);
     out
@@ -109,7 +109,7 @@ fn upgrade(port: u16, path: &str, extra: &str) -> String {
 }
 
 /// A WebSocket that is open.
-async fn open(world: &World, port: u16, extra: &str) -> TcpStream {
+pub(super) async fn open(world: &World, port: u16, extra: &str) -> TcpStream {
     let mut client = world.tunnel(port).await;
     let answer = ask(&mut client, &upgrade(port, "/ws", extra)).await;
     assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
@@ -118,7 +118,7 @@ async fn open(world: &World, port: u16, extra: &str) -> TcpStream {
 }
 
 /// The next frame of the server: its first octet and its payload.
-async fn frame(client: &mut TcpStream) -> (u8, Vec<u8>) {
+pub(super) async fn frame(client: &mut TcpStream) -> (u8, Vec<u8>) {
     let mut head = [0; 2];
     client.read_exact(&mut head).await.unwrap();
     let mut payload = vec![0; head[1].into()];
@@ -127,14 +127,14 @@ async fn frame(client: &mut TcpStream) -> (u8, Vec<u8>) {
 }
 
 /// Asserts that the connection is closed with this code, and nothing follows.
-async fn closed(client: &mut TcpStream, code: u16) {
+pub(super) async fn closed(client: &mut TcpStream, code: u16) {
     let (first, payload) = frame(client).await;
     let told = u16::from_be_bytes([payload[0], payload[1]]);
     assert_eq!((first, told), (0x88, code), "{}", String::from_utf8_lossy(&payload));
     assert_eq!(read_all(client).await, "");
 }
 
-async fn requests(world: &World) -> Vec<Http> {
+pub(super) async fn requests(world: &World) -> Vec<Http> {
     let events = world.some_events().await;
     let http = |event| if let Event::Http(http) = event { Some(http) } else { None };
     events.into_iter().filter_map(http).collect()

@@ -3,11 +3,12 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use openshell_audit::{Event, Network};
 use openshell_policy::{BinaryTable, Binding, Caller, Policy, Program};
 use openshell_types::{FileId, Generation, HostName, Port};
@@ -21,7 +22,7 @@ use crate::seams::{HostAddresses, Identified, Identify, PolicyInForce, Report, U
 use crate::settings::{ResolverConfig, Seams, Settings};
 use crate::tls::{Authority, Outward, Tls};
 
-pub(super) const CURL: FileId = FileId { device: 1, inode: 10 };
+pub(crate) const CURL: FileId = FileId { device: 1, inode: 10 };
 
 /// Says that curl asked, or that nobody can tell.
 pub(super) struct Curl {
@@ -77,6 +78,8 @@ pub(super) struct Options {
     pub(super) max_connections: usize,
     /// Whom the egress trusts besides this machine's list, in PEM.
     pub(super) ca_file: Option<Vec<u8>>,
+    /// The second that it is for budgets; else they go by the clock.
+    pub(super) second: Option<Arc<AtomicI64>>,
 }
 
 impl Default for Options {
@@ -87,6 +90,7 @@ impl Default for Options {
             own: Vec::new(),
             max_connections: 1000,
             ca_file: None,
+            second: None,
         }
     }
 }
@@ -104,7 +108,7 @@ pub(super) struct World {
 }
 
 /// A policy that lets curl connect to these endpoints.
-pub(super) fn policy(endpoints: &str) -> Policy {
+pub(crate) fn policy(endpoints: &str) -> Policy {
     let text = format!(
         "version: 1\nnetwork_policies:\n  api:\n    endpoints: [{endpoints}]\n    \
          binaries: [{{ path: /usr/bin/curl }}]\n"
@@ -146,7 +150,13 @@ impl World {
             host: Arc::new(Own(options.own)),
             tls: Arc::clone(&tls),
         };
-        let egress = Egress::new(settings, receiver, seams);
+        let egress = match options.second {
+            Some(second) => {
+                let now = move || Timestamp::from_second(second.load(Ordering::SeqCst)).unwrap();
+                Egress::with_clock(settings, receiver, seams, Box::new(now))
+            }
+            None => Egress::new(settings, receiver, seams),
+        };
         let shutdown = CancellationToken::new();
         let (serving, token) = (egress.clone(), shutdown.clone());
         tokio::spawn(async move { serving.serve_tcp(listener, token).await });

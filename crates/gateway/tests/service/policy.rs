@@ -81,7 +81,7 @@ async fn a_policy_with_errors_changes_nothing_and_names_the_place() {
 async fn a_policy_that_the_egress_could_not_enforce_changes_nothing_and_names_the_line() {
     let world = World::start().await;
     world.ready("one", &["serve"]).await;
-    for more in ["protocol: udp", "budget: { bytes: 9 }"] {
+    for more in ["protocol: udp", "allow_uninspected_credentials: true"] {
         let text = format!(
             "version: 1\nnetwork_policies:\n  web:\n    binaries: [{{ path: /usr/bin/curl }}]\n    \
              endpoints:\n      - {{ host: example.com, port: 443, {more} }}\n"

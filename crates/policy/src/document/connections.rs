@@ -43,12 +43,8 @@ impl Document {
 }
 
 fn unenforced(endpoint: &Endpoint) -> Option<String> {
-    let options = &endpoint.options;
-    let key = [
-        (endpoint.protocol == Protocol::Udp, "`protocol: udp`"),
-        (!options.mcp_versions.is_empty(), "`versions` of `mcp`"),
-    ];
-    first(&key).or_else(|| first(&asked_by(options)))
+    let udp = (endpoint.protocol == Protocol::Udp, "`protocol: udp`");
+    first(&[udp]).or_else(|| first(&credentials(&endpoint.options)))
 }
 
 fn asked_of_requests(endpoint: &Endpoint) -> Option<String> {
@@ -56,19 +52,18 @@ fn asked_of_requests(endpoint: &Endpoint) -> Option<String> {
         return Some(format!("`protocol: {}`", endpoint.protocol.as_str().unwrap_or_default()));
     }
     let key = [
+        (endpoint.options.budget.is_some(), "`budget`"),
         (endpoint.path.is_some(), "`path`"),
         (!endpoint.rules.is_empty(), "`rules`"),
         (!endpoint.deny_rules.is_empty(), "`deny_rules`"),
     ];
-    first(&asked_by(&endpoint.options)).or_else(|| first(&key))
+    first(&credentials(&endpoint.options)).or_else(|| first(&key))
 }
 
-/// What an endpoint's options ask to be counted, or to be done to requests. Only endpoints that
-/// judge requests have the last two; were one to stand elsewhere, it would be asked for all the
-/// same.
-fn asked_by(options: &Options) -> [(bool, &'static str); 6] {
+/// What an endpoint's options ask to be done to requests. Only endpoints that judge requests have
+/// the last two; were one to stand elsewhere, it would be asked for all the same.
+fn credentials(options: &Options) -> [(bool, &'static str); 5] {
     [
-        (options.budget.is_some(), "`budget`"),
         (options.signing.is_some(), "`credential_signing`"),
         (options.credential_provider.is_some(), "`credential_binding`"),
         (options.allow_uninspected_credentials, "`allow_uninspected_credentials`"),

@@ -13,12 +13,8 @@ fn beyond(endpoint: &str) -> Option<Diagnostic> {
 #[test]
 fn the_first_endpoint_that_asks_for_more_is_named_with_its_line() {
     for (endpoint, asked) in [
-        (
-            ", protocol: mcp, mcp: { versions: ['2025-06-18'], allow_all_known_mcp_methods: true }",
-            "`versions` of `mcp`",
-        ),
         (", protocol: udp", "`protocol: udp`"),
-        (", budget: { bytes: 1000 }", "`budget`"),
+        (", credential_signing: sigv4, signing_service: s3", "`credential_signing`"),
         (", credential_binding: { provider: corp }", "`credential_binding`"),
         (", allow_uninspected_credentials: true", "`allow_uninspected_credentials`"),
     ] {
@@ -40,7 +36,9 @@ fn what_is_enforced_asks_for_nothing_more() {
         ", protocol: websocket, access: read-write",
         ", protocol: graphql, access: read-only",
         ", protocol: json-rpc, rules: [{ allow: { method: a } }]",
-        ", protocol: mcp, mcp: { allow_all_known_mcp_methods: true }",
+        ", protocol: mcp, mcp: { versions: ['2025-06-18'], allow_all_known_mcp_methods: true }",
+        ", protocol: rest, access: full, budget: { requests: 10, bytes: 1000, per: day }",
+        ", budget: { bytes: 1000 }",
         ", tls: skip",
         ", allowed_ips: [10.0.0.0/8]",
     ] {

@@ -8,22 +8,27 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::sleep;
 
+use crate::ledger::Meter;
+use crate::refusal::Refusal;
+
 /// Which side broke off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Broken {
     /// The one that is read.
     Source,
     /// The one that is written.
     Sink,
+    /// Neither: a budget has no room for more.
+    UsedUp(Box<Refusal>),
 }
 
 /// Moves all of `from` to `to`, of trailers those whose name `keeps` wants. `from` may be silent for
-/// `idle`, or for ever. When one breaks off, so does the other.
+/// `idle`, or for ever. When one breaks off, or what passes is no longer granted, so does the other.
 pub(super) async fn pump(
     mut from: RecvStream,
     mut to: SendStream<Bytes>,
     keeps: fn(&str) -> bool,
-    idle: Option<Duration>,
+    (idle, mut meter): (Option<Duration>, Meter),
 ) -> Result<(), Broken> {
     loop {
         let data = tokio::select! {
@@ -38,7 +43,7 @@ pub(super) async fn pump(
             Some(Ok(data)) => {
                 let length = data.len();
                 let ends = from.is_end_stream();
-                send(&mut to, data, ends).await?;
+                send(&mut to, data, ends, &mut meter).await?;
                 // Only now may the sender send as much again.
                 let _ = from.flow_control().release_capacity(length);
                 if ends {
@@ -62,6 +67,7 @@ pub(super) async fn pump(
             for (name, value) in trailers.iter().filter_map(kept) {
                 all.append(name, value);
             }
+            granted(&mut to, &mut meter, size(&all))?;
             to.send_trailers(all).map_err(|_| Broken::Sink)
         }
         Ok(_) => to.send_data(Bytes::new(), true).map_err(|_| Broken::Sink),
@@ -80,12 +86,26 @@ async fn silence(longest: Option<Duration>) {
 }
 
 /// Sends a whole body.
-pub(super) async fn send_all(to: &mut SendStream<Bytes>, body: Vec<u8>) -> Result<(), Broken> {
-    send(to, body.into(), true).await
+pub(super) async fn send_all(
+    to: &mut SendStream<Bytes>,
+    body: Vec<u8>,
+    mut meter: Meter,
+) -> Result<(), Broken> {
+    send(to, body.into(), true, &mut meter).await
+}
+
+/// How long fields count: as they would be written in HTTP/1.
+pub(super) fn size(fields: &HeaderMap) -> usize {
+    fields.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
 }
 
 /// Sends as the reader makes room.
-async fn send(to: &mut SendStream<Bytes>, mut data: Bytes, ends: bool) -> Result<(), Broken> {
+async fn send(
+    to: &mut SendStream<Bytes>,
+    mut data: Bytes,
+    ends: bool,
+    meter: &mut Meter,
+) -> Result<(), Broken> {
     if data.is_empty() {
         return to.send_data(data, ends).map_err(|_| Broken::Sink);
     }
@@ -95,9 +115,19 @@ async fn send(to: &mut SendStream<Bytes>, mut data: Bytes, ends: bool) -> Result
         let Some(Ok(room)) = room else { return Err(Broken::Sink) };
         let part = data.split_to(room.min(data.len()));
         let is_last = ends && data.is_empty();
+        granted(to, meter, part.len())?;
         to.send_data(part, is_last).map_err(|_| Broken::Sink)?;
     }
     Ok(())
+}
+
+/// Counts what is to be sent; what there is no room for ends the stream.
+/// SECURITY: E12; what was cut short is not ended as if it were whole.
+fn granted(to: &mut SendStream<Bytes>, meter: &mut Meter, octets: usize) -> Result<(), Broken> {
+    meter.charge(octets).map_err(|refusal| {
+        to.send_reset(Reason::CANCEL);
+        Broken::UsedUp(Box::new(refusal))
+    })
 }
 
 /// Reads a whole body of at most `longest` octets; `None` when it is longer.

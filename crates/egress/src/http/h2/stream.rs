@@ -13,10 +13,11 @@ use tokio::time::{sleep, timeout};
 
 use super::super::judge::{self, Passed, Question, Wants};
 use super::super::line;
-use super::super::record::RequestRecord;
+use super::super::record::{self, RequestRecord};
 use super::super::{Session, body};
 use super::relay;
 use super::upstream::{Ready, Upstream, broken};
+use crate::ledger::Meter;
 use crate::limits;
 use crate::refusal::Refusal;
 
@@ -41,8 +42,13 @@ pub(super) async fn serve(
         admitted = admit(session, upstream, (&head, &mut body), &mut record) => admitted,
     };
     match admitted {
-        Ok(Admitted { mut passed, held, ready, room: _room }) => {
+        Ok(Admitted { mut passed, held, ready, mut meter, room: _room }) => {
             let Ready { mut requests, address, place: _place } = ready;
+            if let Err(refusal) = meter.count(passed.count) {
+                let refusal = passed.about(head.head.method.as_str(), refusal);
+                say(&record, answer, &refusal, is_grpc);
+                return record.refused(&refusal);
+            }
             // SECURITY: M13; nothing goes upstream without its record.
             if !record.allowed(&passed, address.ip()) {
                 return answer.send_reset(Reason::INTERNAL_ERROR);
@@ -55,11 +61,21 @@ pub(super) async fn serve(
                 Err(refusal) => return refuse(session, answer, &refusal, is_grpc),
             };
             let ends = body.is_end_stream() && held.as_ref().is_none_or(Vec::is_empty);
+            let method = head.head.method.as_str();
+            let octets = passed.target.len() + method.len() + relay::size(outgoing.headers());
+            if let Err(refusal) = meter.charge(octets) {
+                let refusal = passed.about(method, refusal);
+                record::cut(session, (method, passed.path()), &refusal);
+                return refuse(session, answer, &refusal, is_grpc);
+            }
             match requests.send_request(outgoing, ends) {
                 Ok((response, up)) => {
                     let idle = (!is_grpc).then_some(limits::BODY_IDLE);
-                    let up = Up { stream: up, held, body, ends, idle };
-                    exchange(session, response, up, (answer, is_grpc)).await;
+                    let up = Up { stream: up, held, body, ends, idle, meter };
+                    if let Err(refusal) = exchange(session, response, up, (answer, is_grpc)).await {
+                        let refusal = passed.about(method, *refusal);
+                        record::cut(session, (method, passed.path()), &refusal);
+                    }
                 }
                 Err(error) => refuse(session, answer, &broken(&error), is_grpc),
             }
@@ -83,6 +99,7 @@ struct Admitted<'a> {
     passed: Passed,
     held: Option<Vec<u8>>,
     ready: Ready,
+    meter: Meter,
     room: Option<body::Room<'a>>,
 }
 
@@ -106,12 +123,16 @@ async fn admit<'a>(
             (held, room) = read_body(session, body, head, wants).await?.unzip();
         }
         let passed = reading.decide(&permit, &question, held.as_deref())?;
+        let mut meter = session.meter(passed.path());
+        // What there is no room for dials nobody.
+        let has_room = meter.check(passed.count);
+        has_room.map_err(|refusal| passed.about(question.method, refusal))?;
         let (ready, permit) = upstream.ready(permit).await?;
         // SECURITY: E10; while the server was dialled, or had no room, the policy may have changed its mind.
         if permit.generation() == generation
             && session.context.policy.borrow().generation == generation
         {
-            return Ok(Admitted { passed, held, ready, room });
+            return Ok(Admitted { passed, held, ready, meter, room });
         }
     }
 }
@@ -240,16 +261,18 @@ struct Up {
     ends: bool,
     /// How long the client may be silent in it; calls of gRPC go on for as long as they like.
     idle: Option<Duration>,
+    meter: Meter,
 }
 
-/// Sends the body, while the answer already comes in.
+/// Sends the body, while the answer already comes in. Fails when a budget cut either off.
 async fn exchange(
     session: &Session<'_>,
     response: ResponseFuture,
     up: Up,
     (mut answer, is_grpc): (SendResponse<Bytes>, bool),
-) {
+) -> Result<(), Box<Refusal>> {
     let mut is_whole = up.ends;
+    let mut meter = up.meter.clone();
     let mut sent = std::pin::pin!(send(up));
     let mut is_sent = false;
     let mut response = std::pin::pin!(response);
@@ -258,30 +281,51 @@ async fn exchange(
             received = &mut response => break received,
             result = &mut sent, if !is_sent => {
                 (is_sent, is_whole) = (true, result.is_ok());
-                // The server may have said why it does not want the rest.
-                if matches!(result, Err(relay::Broken::Source)) {
-                    return answer.send_reset(Reason::CANCEL);
+                match result {
+                    Err(relay::Broken::Source) => {
+                        answer.send_reset(Reason::CANCEL);
+                        return Ok(());
+                    }
+                    Err(relay::Broken::UsedUp(refusal)) => {
+                        refuse(session, answer, &refusal, is_grpc);
+                        return Err(refusal);
+                    }
+                    // The server may have said why it does not want the rest.
+                    Ok(()) | Err(relay::Broken::Sink) => {}
                 }
             }
             // SECURITY: a client that gives up takes its request back from the server.
-            _ = poll_fn(|context| answer.poll_reset(context)) => return,
+            _ = poll_fn(|context| answer.poll_reset(context)) => return Ok(()),
         }
     };
     let (head, body) = match received {
         Ok(response) => response.into_parts(),
-        Err(error) => return refuse(session, answer, &broken(&error), is_grpc),
+        Err(error) => {
+            refuse(session, answer, &broken(&error), is_grpc);
+            return Ok(());
+        }
     };
+    if let Err(refusal) = meter.charge(relay::size(&head.headers)) {
+        refuse(session, answer, &refusal, is_grpc);
+        return Err(Box::new(refusal));
+    }
     let ends = body.is_end_stream();
-    let Ok(down) = answer.send_response(to_client(&head), ends) else { return };
+    let Ok(down) = answer.send_response(to_client(&head), ends) else { return Ok(()) };
     if !ends {
-        let mut received = std::pin::pin!(relay::pump(body, down, goes_to_client, None));
+        let mut received = std::pin::pin!(relay::pump(body, down, goes_to_client, (None, meter)));
         loop {
-            tokio::select! {
+            let result = tokio::select! {
                 result = &mut received => match result {
                     Ok(()) => break,
-                    Err(_) => return,
+                    Err(relay::Broken::UsedUp(refusal)) => return Err(refusal),
+                    Err(_) => return Ok(()),
                 },
-                result = &mut sent, if !is_sent => (is_sent, is_whole) = (true, result.is_ok()),
+                result = &mut sent, if !is_sent => result,
+            };
+            (is_sent, is_whole) = (true, result.is_ok());
+            if let Err(relay::Broken::UsedUp(refusal)) = result {
+                answer.send_reset(Reason::CANCEL);
+                return Err(refusal);
             }
         }
     }
@@ -290,17 +334,18 @@ async fn exchange(
         // takes an answer for broken of which the reset comes with the last byte.
         sleep(limits::FAREWELL).await;
     }
+    Ok(())
 }
 
 async fn send(up: Up) -> Result<(), relay::Broken> {
-    let Up { mut stream, held, body, ends, idle } = up;
+    let Up { mut stream, held, body, ends, idle, meter } = up;
     if ends {
         return Ok(());
     }
     match held {
         // SECURITY: E3; a server that adds trailers to the fields would read what nobody judged.
-        Some(held) => relay::send_all(&mut stream, held).await,
-        None => relay::pump(body, stream, |_| false, idle).await,
+        Some(held) => relay::send_all(&mut stream, held, meter).await,
+        None => relay::pump(body, stream, |_| false, (idle, meter)).await,
     }
 }
 

@@ -102,6 +102,8 @@ pub enum Way {
     Forward,
     /// Captured on its way to the address it dialled.
     Transparent,
+    /// Datagrams of UDP, captured on their way.
+    Datagram,
 }
 
 /// What came of a connection.

@@ -134,13 +134,17 @@ fn network(event: &Network) -> Body {
         Outcome::Failed => ((4, "Fail"), Severity::Low),
         Outcome::Revoked => ((2, "Close"), Severity::Medium),
     };
+    let (protocol, number) = match event.way {
+        Way::Connect | Way::Forward | Way::Transparent => ("tcp", 6),
+        Way::Datagram => ("udp", 17),
+    };
     let mut body = fields(json!({
         "action_id": action_id,
         "action": action,
         "disposition_id": disposition_id,
         "disposition": disposition,
         "dst_endpoint": destination(&event.destination),
-        "connection_info": { "protocol_name": "tcp", "protocol_num": 6, "direction": "Outbound", "direction_id": 2 },
+        "connection_info": { "protocol_name": protocol, "protocol_num": number, "direction": "Outbound", "direction_id": 2 },
         "firewall_rule": { "name": event.rule.as_deref().unwrap_or("-") },
         "actor": event.caller.as_ref().map(actor),
         "unmapped": {
@@ -222,6 +226,7 @@ const fn way(way: Way) -> &'static str {
         Way::Connect => "connect",
         Way::Forward => "forward",
         Way::Transparent => "transparent",
+        Way::Datagram => "datagram",
     }
 }
 

@@ -103,6 +103,7 @@ const fn way(way: Way) -> &'static str {
         Way::Connect => "connect",
         Way::Forward => "forward",
         Way::Transparent => "transparent",
+        Way::Datagram => "datagram",
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use openshell_audit::{Destination, Event, Network, Outcome, Reason, Way};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,9 +16,9 @@ use crate::http::line::Lines;
 use crate::ledger::{Clock, Ledger, Meter, Place};
 use crate::names::Names;
 use crate::resolve::Resolve;
-use crate::seams::{DnsSocket, PolicyInForce};
+use crate::seams::{DnsSocket, PolicyInForce, UdpSocket};
 use crate::settings::{Seams, Settings};
-use crate::{connection, exchange, limits};
+use crate::{connection, exchange, limits, udp};
 
 /// The egress of one sandbox. Cheap to clone; all clones are the same egress.
 #[derive(Clone)]
@@ -43,6 +43,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// The place of one connection more, if there is one.
+    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
     /// Counts the traffic of one connection or request.
     pub(crate) fn meter(&self, place: Place) -> Meter {
         Meter::new(&self.ledger, &self.policy, place)
@@ -123,7 +128,7 @@ impl Egress {
                 continue;
             };
             let dialled = canonical(dialled);
-            let Ok(place) = Arc::clone(&self.0.places).try_acquire_owned() else {
+            let Some(place) = self.0.place() else {
                 exchange::reset(client);
                 overflow.note(dialled);
                 continue;
@@ -141,6 +146,12 @@ impl Egress {
         connections.wait().await;
         overflow.report(&self.0);
         self.0.refused.flush_all();
+    }
+
+    /// Serves captured datagrams until `shutdown`; then ends their flows. Like
+    /// [`Egress::serve_tcp`], for one family.
+    pub async fn serve_udp(&self, socket: Arc<dyn UdpSocket>, shutdown: CancellationToken) {
+        udp::serve(&self.0, socket, shutdown).await;
     }
 
     /// Answers the captured DNS questions until `shutdown`.
@@ -175,18 +186,18 @@ const fn canonical(address: SocketAddr) -> SocketAddr {
 
 /// Connections beyond the limit, folded into one event.
 #[derive(Default)]
-struct Overflow {
+pub(crate) struct Overflow {
     count: u64,
     last: Option<SocketAddr>,
 }
 
 impl Overflow {
-    const fn note(&mut self, dialled: SocketAddr) {
+    pub(crate) const fn note(&mut self, dialled: SocketAddr) {
         self.count = self.count.saturating_add(1);
         self.last = Some(dialled);
     }
 
-    fn report(&mut self, context: &Context) {
+    pub(crate) fn report(&mut self, context: &Context) {
         let Some(dialled) = self.last.take() else {
             return;
         };

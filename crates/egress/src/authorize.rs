@@ -23,6 +23,14 @@ pub(crate) struct Permit {
     grant: Grant,
     to: Authority,
     by: Arc<Caller>,
+    transport: Transport,
+}
+
+/// What is permitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transport {
+    Tcp,
+    Udp,
 }
 
 /// Asks `policy` whether `by` may connect to `to`.
@@ -31,8 +39,25 @@ pub(crate) fn authorize(
     to: Authority,
     by: Arc<Caller>,
 ) -> Result<Permit, Refusal> {
-    let grant = decide(&policy, &to, &by)?;
-    Ok(Permit { policy, grant, to, by })
+    permit(policy, (to, Transport::Tcp), by)
+}
+
+/// Asks `policy` whether `by` may exchange datagrams with `to`.
+pub(crate) fn authorize_datagrams(
+    policy: Arc<PolicyInForce>,
+    to: Authority,
+    by: Arc<Caller>,
+) -> Result<Permit, Refusal> {
+    permit(policy, (to, Transport::Udp), by)
+}
+
+fn permit(
+    policy: Arc<PolicyInForce>,
+    (to, transport): (Authority, Transport),
+    by: Arc<Caller>,
+) -> Result<Permit, Refusal> {
+    let grant = decide(&policy, (&to, transport), &by)?;
+    Ok(Permit { policy, grant, to, by, transport })
 }
 
 impl Permit {
@@ -64,7 +89,11 @@ impl Permit {
     /// Counts what passes over it, when its requests are not judged.
     pub(crate) fn meter(&self, context: &Context) -> Meter {
         let (to, by) = (self.to.clone(), Arc::clone(&self.by));
-        context.meter(Place { to, by, carries: Carries::Stream })
+        let carries = match self.transport {
+            Transport::Tcp => Carries::Stream,
+            Transport::Udp => Carries::Datagrams,
+        };
+        context.meter(Place { to, by, carries })
     }
 
     /// The rule that allowed it.
@@ -93,7 +122,7 @@ impl Permit {
         policy: Arc<PolicyInForce>,
         address: Option<IpAddr>,
     ) -> Result<(), Refusal> {
-        let grant = decide(&policy, &self.to, &self.by)?;
+        let grant = decide(&policy, (&self.to, self.transport), &self.by)?;
         let was_loopback = self.is_host_loopback();
         (self.policy, self.grant) = (policy, grant);
         let Some(address) = address else { return Ok(()) };
@@ -174,9 +203,16 @@ pub(crate) fn destination(to: &Authority) -> Destination<'_> {
     }
 }
 
-fn decide(policy: &PolicyInForce, to: &Authority, by: &Caller) -> Result<Grant, Refusal> {
-    let destination = destination(to);
-    let decision = policy.policy.connect(&destination, by, Timestamp::now());
+fn decide(
+    policy: &PolicyInForce,
+    (to, transport): (&Authority, Transport),
+    by: &Caller,
+) -> Result<Grant, Refusal> {
+    let (destination, now) = (destination(to), Timestamp::now());
+    let decision = match transport {
+        Transport::Tcp => policy.policy.connect(&destination, by, now),
+        Transport::Udp => policy.policy.datagram(&destination, by, now),
+    };
     match decision {
         Decision::Allow(grant) => Ok(grant),
         Decision::Deny(denial) => {

@@ -6,6 +6,7 @@
 mod refused;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use openshell_codec::dns::{Answer, Query, RecordType};
 use openshell_types::HostName;
@@ -17,6 +18,7 @@ pub(crate) use refused::{Refused, Why};
 
 use crate::accept::Context;
 use crate::limits;
+use crate::names::{Pool, Synthetic};
 use crate::seams::DnsSocket;
 
 /// Answers datagrams for ever.
@@ -101,10 +103,12 @@ fn decide(context: &Context, query: &Query) -> Answer {
             _ => Answer::NoData,
         };
     }
-    if !context.policy.borrow().policy.resolves(&name) {
+    let policy = Arc::clone(&context.policy.borrow());
+    if !policy.policy.resolves(&name) {
         return refused(Why::NotInPolicy);
     }
-    let choose: fn(crate::names::Synthetic) -> IpAddr = match query.record_type {
+    let pool = if policy.policy.resolves_for_udp(&name) { Pool::Both } else { Pool::Tcp };
+    let choose: fn(Synthetic) -> IpAddr = match query.record_type {
         RecordType::A => |synthetic| synthetic.v4.into(),
         RecordType::AAAA => |synthetic| synthetic.v6.into(),
         // Asked beside A and AAAA by ordinary clients, and no sign of anything.
@@ -115,7 +119,7 @@ fn decide(context: &Context, query: &Query) -> Answer {
             return Answer::NoData;
         }
     };
-    match context.names.bind(&name) {
+    match context.names.bind(&name, pool) {
         Some(synthetic) => Answer::Address(choose(synthetic), limits::DNS_TTL),
         None => {
             refused(Why::PoolExhausted);

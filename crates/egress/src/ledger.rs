@@ -57,7 +57,6 @@ pub(crate) enum Carries {
     /// Requests to this path.
     Request(String),
     /// Datagrams.
-    #[expect(dead_code, reason = "no datagrams are relayed yet")]
     Datagrams,
 }
 

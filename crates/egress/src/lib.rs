@@ -33,10 +33,12 @@ mod stream;
 mod tests;
 pub mod tls;
 mod tunnel;
+mod udp;
 mod vet;
 
 pub use accept::Egress;
 pub use seams::{
-    DnsSocket, HostAddresses, Identified, Identify, PolicyInForce, Report, Unidentified,
+    Datagram, DnsSocket, HostAddresses, Identified, Identify, PolicyInForce, Report, UdpSocket,
+    Unidentified,
 };
 pub use settings::{OWN_V4, OWN_V6, PROXY_PORT, ResolverConfig, Seams, Settings};

@@ -74,6 +74,24 @@ pub const DNS_TCP_QUESTIONS: usize = 256;
 /// Seconds for which a client may keep a synthetic address.
 pub const DNS_TTL: u32 = 5;
 
+/// The largest datagram that is read, in bytes: the most that UDP can carry.
+pub const DATAGRAM: usize = 65_535;
+
+/// Flows of UDP at once, each of which also takes the place of a connection; datagrams of one more
+/// are refused and counted.
+pub const FLOWS: usize = 2048;
+
+/// Datagrams that wait for their flow; more are lost.
+pub const FLOW_WAITING: usize = 64;
+
+/// How long a flow of UDP may be silent; then it ends, and the next datagram is judged anew
+/// (RFC 4787, section 4.3: two minutes at least).
+pub const FLOW_IDLE: Duration = Duration::from_secs(120);
+
+/// How long the datagrams of a refused flow are refused without being judged again, unless the
+/// policy changes.
+pub const FLOW_REFUSED: Duration = Duration::from_secs(5);
+
 /// Different refused questions that are counted apart within one fold; the rest are counted
 /// together.
 pub const DNS_FOLDS: usize = 256;

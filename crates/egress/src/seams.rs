@@ -26,6 +26,9 @@ pub trait Identify: Send + Sync + 'static {
         client: SocketAddr,
         dialled: SocketAddr,
     ) -> Result<Identified, Unidentified>;
+
+    /// The program that connected the UDP socket whose datagrams have this mark.
+    fn sender(&self, mark: u32) -> Result<Identified, Unidentified>;
 }
 
 /// The program behind a connection.
@@ -61,6 +64,12 @@ pub enum Unidentified {
     /// No connect(2) of the jail was seen that fits this connection.
     #[error("no record of the program that opened this connection")]
     NoRecord,
+    /// Its datagrams carry no mark.
+    #[error(
+        "its socket was not connected with connect(2), or not to this name; or the kernel tells no \
+         marks (before 5.19)"
+    )]
+    NotConnected,
     /// The connection's ends changed hands or were closed while looking.
     #[error("the connection changed while it was being identified")]
     Changed,
@@ -84,6 +93,33 @@ pub trait DnsSocket: Send + Sync + 'static {
 
     /// Sends one datagram to the client `to`, as if the name server `from` had answered.
     async fn send(&self, datagram: &[u8], from: SocketAddr, to: SocketAddr) -> io::Result<()>;
+}
+
+/// One datagram of the jail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// Its bytes in the buffer.
+    pub length: usize,
+    /// Who sent it. Any program can send from any address of the jail.
+    pub from: SocketAddr,
+    /// Whom it was addressed to.
+    pub to: SocketAddr,
+    /// What tells the socket that sent it, and no other; 0 if nothing does.
+    pub mark: u32,
+}
+
+/// The captured sockets for datagrams of one family.
+#[async_trait]
+pub trait UdpSocket: Send + Sync + 'static {
+    /// Receives one datagram.
+    async fn recv(&self, buffer: &mut [u8]) -> io::Result<Datagram>;
+
+    /// Sends a datagram as if the first of these addresses had sent it to the second; never waits.
+    fn send(&self, payload: &[u8], ends: (SocketAddr, SocketAddr)) -> io::Result<()>;
+
+    /// Tells the first of these addresses that its datagram of so many bytes to the second is
+    /// forbidden; never waits.
+    fn refuse(&self, length: usize, ends: (SocketAddr, SocketAddr)) -> io::Result<()>;
 }
 
 /// Knows the addresses of this host's interfaces, which are never reachable from the jail.

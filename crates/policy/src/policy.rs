@@ -242,6 +242,11 @@ impl Policy {
         self.index.names(name)
     }
 
+    /// Whether some rule, for any binary and any port, lets UDP be spoken with this host.
+    pub fn resolves_for_udp(&self, name: &HostName) -> bool {
+        self.names_udp && self.index.names_for_udp(name)
+    }
+
     /// The name of the rule that a grant comes from; empty for a grant of another policy.
     pub fn rule_name(&self, grant: &Grant) -> &str {
         self.rule(grant).map_or("", |rule| &rule.name)

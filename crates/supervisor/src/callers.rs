@@ -1,5 +1,6 @@
 //! Which program opened a connection: the identifier's records, taken by socket cookie.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,6 +20,9 @@ const WAITING: usize = 16 * 1024;
 /// How long a record waits: longer than the accept queue of a busy egress.
 const KEPT: Duration = Duration::from_secs(30);
 
+/// Marked UDP sockets whose programs are known.
+const SENDERS: usize = 16 * 1024;
+
 /// Tells callers.
 pub(crate) struct Callers {
     records: Mutex<Records>,
@@ -29,12 +33,15 @@ pub(crate) struct Callers {
 struct Records {
     reader: RecordReader,
     table: Table,
+    /// Who connected the UDP socket with a mark.
+    senders: Senders,
 }
 
 impl Callers {
     /// Over the identifier's records and a `sock_diag` socket of the jail's network.
     pub(crate) fn new(reader: RecordReader, diag: OwnedFd) -> Self {
-        let records = Records { reader, table: Table::new(WAITING, KEPT) };
+        let (table, senders) = (Table::new(WAITING, KEPT), Senders::default());
+        let records = Records { reader, table, senders };
         Self { records: Mutex::new(records), diag: Mutex::new(diag) }
     }
 
@@ -71,7 +78,10 @@ impl Records {
     fn drain(&mut self) -> io::Result<bool> {
         loop {
             match self.reader.try_read() {
-                Ok(Some(record)) => self.table.insert(record, Instant::now()),
+                Ok(Some(record)) => match record.mark {
+                    Some(mark) => self.senders.insert(mark, identified(record)),
+                    None => self.table.insert(record, Instant::now()),
+                },
                 Ok(None) => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -100,6 +110,35 @@ impl Identify for Callers {
         let record = records.table.take(cookie, Instant::now()).ok_or(Unidentified::NoRecord)?;
         drop(records);
         Ok(identified(record))
+    }
+
+    fn sender(&self, mark: u32) -> Result<Identified, Unidentified> {
+        if mark == 0 {
+            return Err(Unidentified::NotConnected);
+        }
+        let mut records = self.records();
+        // The record was sent before the socket was marked, so it is here or on its way.
+        records.drain().map_err(|error| Unidentified::Host(error.to_string()))?;
+        records.senders.get(mark).ok_or(Unidentified::NoRecord)
+    }
+}
+
+/// The latest senders of datagrams. One that came before them has to connect again once its flow
+/// has ended.
+#[derive(Default)]
+struct Senders(BTreeMap<u32, Identified>);
+
+impl Senders {
+    /// Marks are given in their order, so the lowest is the oldest.
+    fn insert(&mut self, mark: u32, sender: Identified) {
+        while self.0.len() >= SENDERS {
+            self.0.pop_first();
+        }
+        self.0.insert(mark, sender);
+    }
+
+    fn get(&self, mark: u32) -> Option<Identified> {
+        self.0.get(&mark).cloned()
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use openshell_egress::{DnsSocket, Report};
+use openshell_egress::{Datagram, DnsSocket, Report, UdpSocket};
+use openshell_isolation::net::udp_socket::{self, Received, UdpSockets};
 use openshell_isolation::net::{dns_socket, nflog};
 use tokio::io::unix::AsyncFd;
 use tokio::net::TcpListener;
@@ -58,6 +59,44 @@ impl DnsSocket for Questions {
                 Err(_would_block) => {}
             }
         }
+    }
+}
+
+/// The sockets for captured datagrams.
+pub(crate) struct Datagrams {
+    receive: AsyncFd<OwnedFd>,
+    send: OwnedFd,
+}
+
+impl Datagrams {
+    /// Over the sockets of one family.
+    pub(crate) fn new(sockets: UdpSockets) -> io::Result<Self> {
+        let UdpSockets { receive, send } = sockets;
+        Ok(Self { receive: register(receive)?, send })
+    }
+}
+
+#[async_trait]
+impl UdpSocket for Datagrams {
+    async fn recv(&self, buffer: &mut [u8]) -> io::Result<Datagram> {
+        loop {
+            let mut ready = self.receive.readable().await?;
+            match ready.try_io(|socket| udp_socket::recv(socket.get_ref(), buffer)) {
+                Ok(result) => {
+                    let Received { length, from, to, mark } = result?;
+                    return Ok(Datagram { length, from, to, mark });
+                }
+                Err(_would_block) => {}
+            }
+        }
+    }
+
+    fn send(&self, payload: &[u8], ends: (SocketAddr, SocketAddr)) -> io::Result<()> {
+        udp_socket::send(&self.send, payload, ends)
+    }
+
+    fn refuse(&self, length: usize, ends: (SocketAddr, SocketAddr)) -> io::Result<()> {
+        udp_socket::refuse(&self.send, length, ends)
     }
 }
 

@@ -13,6 +13,7 @@ use openshell_driver::launch::Upstream;
 use openshell_egress::tls::{Authority, Outward, Tls};
 use openshell_egress::{Egress, Report, ResolverConfig, Seams, Settings};
 use openshell_isolation::identity::Identifier;
+use openshell_isolation::net::udp_socket::UdpSockets;
 use openshell_types::{Redacted, SandboxId};
 use openshell_wire::session::Hello;
 use rustix::process::{Resource, getrlimit};
@@ -27,7 +28,7 @@ use crate::apply::Policies;
 use crate::binaries::Binaries;
 use crate::boot::Booted;
 use crate::callers::Callers;
-use crate::capture::{self, Questions};
+use crate::capture::{self, Datagrams, Questions};
 use crate::environment;
 use crate::limits;
 use crate::main_command::{MainCommand, MainState};
@@ -167,6 +168,7 @@ async fn prepare(booted: Booted) -> Result<Prepared, String> {
     let capture = Capture {
         tcp: [Some(jail.capture.tcp4), jail.capture.tcp6],
         dns: [Some(jail.capture.dns4), jail.capture.dns6],
+        udp: [Some(jail.capture.udp4), jail.capture.udp6],
         nflog: jail.capture.nflog,
     };
     let seams = Seams {
@@ -251,6 +253,7 @@ impl Prepared {
 struct Capture {
     tcp: [Option<OwnedFd>; 2],
     dns: [Option<OwnedFd>; 2],
+    udp: [Option<UdpSockets>; 2],
     nflog: OwnedFd,
 }
 
@@ -281,6 +284,11 @@ fn serve(
         let (egress, questions) = (egress.clone(), Questions::new(socket)?);
         let shutdown = shutdown.clone();
         tasks.push(tokio::spawn(async move { egress.serve_dns(questions, shutdown).await }));
+    }
+    for sockets in capture.udp.into_iter().flatten() {
+        let (egress, datagrams) = (egress.clone(), Arc::new(Datagrams::new(sockets)?));
+        let shutdown = shutdown.clone();
+        tasks.push(tokio::spawn(async move { egress.serve_udp(datagrams, shutdown).await }));
     }
     let refused = capture::watch_refused(capture.nflog, Arc::clone(&sandbox.journal));
     tasks.push(tokio::spawn(async move {

@@ -10,6 +10,8 @@ mod callers;
 mod names;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod udp;
 
 fn main() -> ExitCode {
     openshell_e2e::main(&openshell_e2e::both![
@@ -28,5 +30,9 @@ fn main() -> ExitCode {
         addresses::b09_the_host_itself_is_not_reached,
         addresses::b11_malformed_authorities_are_refused,
         addresses::a_declared_port_of_the_host_is_reached_by_its_alias,
+        udp::a_rule_lets_one_program_speak_udp_with_one_name,
+        udp::a_program_cannot_send_from_anothers_address,
+        udp::a_flow_ends_with_its_rule_and_begins_with_it,
+        udp::b03_addresses_are_checked_as_those_of_connections,
     ])
 }

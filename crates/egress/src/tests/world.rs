@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::accept::{self, Egress};
+use crate::names::Pool;
 use crate::seams::{HostAddresses, Identified, Identify, PolicyInForce, Report, Unidentified};
 use crate::settings::{ResolverConfig, Seams, Settings};
 use crate::tls::{Authority, Outward, Tls};
@@ -37,15 +38,25 @@ impl Identify for Curl {
         _: SocketAddr,
         _: SocketAddr,
     ) -> Result<Identified, Unidentified> {
-        if !self.is_known {
-            return Err(Unidentified::NoRecord);
+        if self.is_known { Ok(curl()) } else { Err(Unidentified::NoRecord) }
+    }
+
+    /// Curl's sockets are marked with 1.
+    fn sender(&self, mark: u32) -> Result<Identified, Unidentified> {
+        match mark {
+            0 => Err(Unidentified::NotConnected),
+            1 => Ok(curl()),
+            _ => Err(Unidentified::NoRecord),
         }
-        let exe = Program { file: CURL, path: Some("/usr/bin/curl".into()), sha256: None };
-        Ok(Identified {
-            caller: Arc::new(Caller { exe, ancestors: Vec::new() }),
-            pid: 7,
-            argv: vec!["curl".to_owned()],
-        })
+    }
+}
+
+fn curl() -> Identified {
+    let exe = Program { file: CURL, path: Some("/usr/bin/curl".into()), sha256: None };
+    Identified {
+        caller: Arc::new(Caller { exe, ancestors: Vec::new() }),
+        pid: 7,
+        argv: vec!["curl".to_owned()],
     }
 }
 
@@ -220,7 +231,8 @@ impl World {
 
     /// A captured connection to the synthetic address of a name.
     pub(super) async fn transparent_to(&self, name: &str, port: u16) -> TcpStream {
-        let synthetic = self.egress.context().names.bind(&HostName::parse(name).unwrap()).unwrap();
+        let synthetic =
+            self.egress.context().names.bind(&HostName::parse(name).unwrap(), Pool::Tcp).unwrap();
         self.transparent(SocketAddr::new(synthetic.v4.into(), port)).await
     }
 

@@ -134,7 +134,10 @@ async fn one_edit_that_cannot_be_done_undoes_the_batch() {
         assert_eq!(newest(&world).await.revision, 1);
     }
     // What the egress could not enforce is refused like a text that says it.
-    let request = update([first(), add("b.example.com:443::udp", "/bin/b", "")]);
+    let request = update([
+        first(),
+        add("b.example.com:443:full:rest:enforce:request-body-credential-rewrite", "/bin/b", ""),
+    ]);
     let answer = world.native().update_policy(request).await.unwrap().into_inner();
     let change = answer.change.unwrap();
     assert_eq!(change.state(), native::PolicyState::Refused);
@@ -247,7 +250,7 @@ async fn published_operations_that_make_no_sense_change_nothing() {
     let mut terminated = rule("api.example.com", 443, "/usr/bin/curl");
     terminated.endpoints[0].set_tls(sb::NetworkTlsMode::Terminate);
     let mut judged = rule("api.example.com", 443, "/usr/bin/curl");
-    judged.endpoints[0].protocol = "udp".into();
+    judged.endpoints[0].allow_uninspected_credentials = true;
     let allow = |target| {
         Operation::AddAllowRules(v1::AddAllowRules {
             rules: vec![sb::L7Rule {

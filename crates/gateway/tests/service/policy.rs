@@ -81,7 +81,7 @@ async fn a_policy_with_errors_changes_nothing_and_names_the_place() {
 async fn a_policy_that_the_egress_could_not_enforce_changes_nothing_and_names_the_line() {
     let world = World::start().await;
     world.ready("one", &["serve"]).await;
-    for more in ["protocol: udp", "allow_uninspected_credentials: true"] {
+    for more in ["allow_uninspected_credentials: true"] {
         let text = format!(
             "version: 1\nnetwork_policies:\n  web:\n    binaries: [{{ path: /usr/bin/curl }}]\n    \
              endpoints:\n      - {{ host: example.com, port: 443, {more} }}\n"
@@ -101,7 +101,7 @@ async fn a_policy_that_the_egress_could_not_enforce_changes_nothing_and_names_th
     }
     let mut policy = openshell_wire::policy::from_text(OPEN).unwrap();
     let endpoint = &mut policy.network_policies.get_mut("web").unwrap().endpoints[0];
-    endpoint.protocol = "udp".into();
+    endpoint.allow_uninspected_credentials = true;
     let update = v1::UpdateConfigRequest {
         sandbox: "one".into(),
         workspace_scope: scope(),

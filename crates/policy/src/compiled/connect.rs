@@ -130,6 +130,14 @@ impl Index {
         !host.is_empty()
     }
 
+    /// Whether some clause names this host for UDP.
+    pub fn names_for_udp(&self, name: &openshell_types::HostName) -> bool {
+        let (mut host, mut carried) = (Union::new(), Union::new());
+        self.hosts.put_name(name, &self.sets, &mut host);
+        self.sets.put(self.over_udp, &mut carried);
+        self.sets.common(&[&host, &carried], 0).next().is_some()
+    }
+
     fn bound<'a>(&'a self, binaries: &'a Binaries) -> Bound<'a> {
         Bound { index: &self.binaries, binaries }
     }

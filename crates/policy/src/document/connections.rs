@@ -22,17 +22,13 @@ impl Document {
     pub fn unenforced(&self) -> Option<Diagnostic> {
         let (endpoint, asked) =
             self.endpoints().find_map(|endpoint| Some((endpoint, unenforced(endpoint)?)))?;
-        let help = match endpoint.protocol {
-            Protocol::Udp => "remove the endpoint: datagrams are refused until they can be judged",
-            _ => "remove it, which allows what it was to stop, or the endpoint",
-        };
         Some(Diagnostic {
             code: "P0420",
             severity: Severity::Error,
             message: format!("this build cannot enforce {asked}"),
             line: endpoint.at.line,
             column: endpoint.at.column,
-            help: Some(help.to_owned()),
+            help: Some("remove it, which allows what it was to stop, or the endpoint".to_owned()),
         })
     }
 
@@ -43,8 +39,7 @@ impl Document {
 }
 
 fn unenforced(endpoint: &Endpoint) -> Option<String> {
-    let udp = (endpoint.protocol == Protocol::Udp, "`protocol: udp`");
-    first(&[udp]).or_else(|| first(&credentials(&endpoint.options)))
+    first(&credentials(&endpoint.options))
 }
 
 fn asked_of_requests(endpoint: &Endpoint) -> Option<String> {

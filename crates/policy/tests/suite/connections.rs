@@ -4,7 +4,7 @@ use openshell_policy::{Diagnostic, Policy, Severity};
 
 fn beyond(endpoint: &str) -> Option<Diagnostic> {
     let text = format!(
-        "version: 1\nnetwork_policies:\n  a:\n    binaries: [{{ path: /usr/bin/curl }}]\n    endpoints:\n      - {{ host: a.example.com, port: 443 }}\n      - {{ host: b.example.com, port: 443{endpoint} }}\n      - {{ host: c.example.com, port: 53, protocol: udp }}\n"
+        "version: 1\nnetwork_policies:\n  a:\n    binaries: [{{ path: /usr/bin/curl }}]\n    endpoints:\n      - {{ host: a.example.com, port: 443 }}\n      - {{ host: b.example.com, port: 443{endpoint} }}\n      - {{ host: c.example.com, port: 53, allow_uninspected_credentials: true }}\n"
     );
     let (policy, _) = Policy::compile(&text).unwrap_or_else(|all| panic!("{endpoint}: {all:#?}"));
     policy.unenforced().cloned()
@@ -13,7 +13,6 @@ fn beyond(endpoint: &str) -> Option<Diagnostic> {
 #[test]
 fn the_first_endpoint_that_asks_for_more_is_named_with_its_line() {
     for (endpoint, asked) in [
-        (", protocol: udp", "`protocol: udp`"),
         (", credential_signing: sigv4, signing_service: s3", "`credential_signing`"),
         (", credential_binding: { provider: corp }", "`credential_binding`"),
         (", allow_uninspected_credentials: true", "`allow_uninspected_credentials`"),
@@ -28,10 +27,11 @@ fn the_first_endpoint_that_asks_for_more_is_named_with_its_line() {
 
 #[test]
 fn what_is_enforced_asks_for_nothing_more() {
-    // The line is that of the datagrams after it.
+    // The line is that of the endpoint after it.
     for endpoint in [
         "",
         ", protocol: tcp",
+        ", protocol: udp, budget: { bytes: 1000 }",
         ", protocol: rest, access: full",
         ", protocol: websocket, access: read-write",
         ", protocol: graphql, access: read-only",

@@ -437,6 +437,117 @@ pub(super) const MUTANTS: &[Mutant] = &[
         test: Test::Unit(EGRESS, "d01_a_hello_for_another_name"),
         says: "d01",
     },
+    // What is counted.
+    Mutant {
+        name: "budgets: bytes of a tunnel",
+        edits: &[edit(
+            "crates/egress/src/relay.rs",
+            "buffer.truncate(meter.take(read));",
+            "let _ = meter.take(0);",
+        )],
+        test: Test::Unit(EGRESS, "a_tunnel_is_cut_off"),
+        says: "a_tunnel_is_cut_off",
+    },
+    Mutant {
+        name: "budgets: bytes that are not copied",
+        edits: &[edit(
+            "crates/egress/src/pipe.rs",
+            "let granted = meter.take(taken);",
+            "let granted = taken + meter.take(0);",
+        )],
+        test: Test::Unit(EGRESS, "much_at_once_is_counted"),
+        says: "much_at_once",
+    },
+    Mutant {
+        name: "budgets: bytes of an answer (H12)",
+        edits: &[edit(
+            "crates/egress/src/http/inbox.rs",
+            "let granted = meter.take(read);",
+            "let granted = read + meter.take(0);",
+        )],
+        test: Test::Unit(EGRESS, "h12_an_answer"),
+        says: "h12",
+    },
+    Mutant {
+        name: "budgets: bytes of a body",
+        edits: &[edit(
+            "crates/egress/src/counted.rs",
+            "let granted = meter.take(wanted);",
+            "let granted = wanted + meter.take(0);",
+        )],
+        test: Test::Unit(EGRESS, "a_body_is_cut_off"),
+        says: "a_body_is_cut_off",
+    },
+    Mutant {
+        name: "budgets: bytes of a stream",
+        edits: &[edit(
+            "crates/egress/src/http/h2/relay.rs",
+            "meter.charge(octets).map_err",
+            "meter.charge(octets.min(0)).map_err",
+        )],
+        test: Test::Unit(EGRESS, "streams_are_reset_when_bytes"),
+        says: "streams_are_reset",
+    },
+    Mutant {
+        name: "budgets: requests at once",
+        edits: &[edit(
+            "crates/egress/src/http/h1.rs",
+            "meter.count(passed.count)",
+            "meter.check(passed.count)",
+        )],
+        test: Test::Unit(EGRESS, "of_fifty_requests_at_once"),
+        says: "of_fifty",
+    },
+    Mutant {
+        name: "budgets: streams at once",
+        edits: &[edit(
+            "crates/egress/src/http/h2/stream.rs",
+            "meter.count(passed.count)",
+            "meter.check(passed.count)",
+        )],
+        test: Test::Unit(EGRESS, "of_fifty_streams_at_once"),
+        says: "of_fifty",
+    },
+    Mutant {
+        name: "budgets: calls hide in a batch",
+        edits: &[edit(
+            "crates/egress/src/http/content.rs",
+            "Self::Rpc(calls) => count(calls.len()),",
+            "Self::Rpc(calls) => count(calls.len().min(1)),",
+        )],
+        test: Test::Unit(EGRESS, "each_call_of_a_batch"),
+        says: "each_call",
+    },
+    Mutant {
+        name: "budgets: a clock is set back",
+        edits: &[edit(
+            "crates/egress/src/ledger.rs",
+            "&& open.number >= number",
+            "&& open.number == number",
+        )],
+        test: Test::Unit(EGRESS, "requests_beyond_a_budget"),
+        says: "requests_beyond",
+    },
+    Mutant {
+        name: "budgets: a new one spares what is open",
+        edits: &[edit(
+            "crates/egress/src/ledger.rs",
+            "if self.policies.has_changed().unwrap_or(true) {",
+            "if self.policies.has_changed().is_err() {",
+        )],
+        test: Test::Unit(EGRESS, "a_budget_that_comes_into_force"),
+        says: "comes_into_force",
+    },
+    Mutant {
+        name: "mcp: versions that are not named (H7)",
+        edits: &[edit(
+            "crates/egress/src/http/judge.rs",
+            "match self.version(permit, question, &carried) {",
+            "match self.version(permit, question, &carried).or(Ok::<(), Refusal>(())) {",
+        )],
+        test: Test::Unit(EGRESS, "h07_only_named"),
+        says: "h07",
+    },
     // The caller's own rights.
     Mutant {
         name: "mounts: what only a group of the caller's opens (K23)",

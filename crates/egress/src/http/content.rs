@@ -204,7 +204,8 @@ fn of_session() -> rpc::Call {
     rpc::Call { id: None, method: "initialize".to_owned(), tool: None, params: Vec::new() }
 }
 
-/// The versions of MCP that a request is of, by its header and by what begins a session.
+/// The versions of MCP that a request is of: by its header, by what begins a session, and by what
+/// each call says.
 pub(super) fn mcp_versions<'a>(
     headers: &'a [Header],
     calls: &'a [rpc::Call],
@@ -230,6 +231,8 @@ pub(super) fn mcp_versions<'a>(
             _ => return Err("does not name the one that it begins with"),
         }
     }
+    let params = calls.iter().flat_map(|call| &call.params);
+    said.extend(params.filter(|(name, _)| name == STATED).map(|(_, version)| version.as_str()));
     Ok(said)
 }
 
@@ -241,6 +244,9 @@ pub(super) fn count(operations: usize) -> u64 {
 /// The version of a request that says none (revision 2025-11-25, section "Protocol Version
 /// Header").
 const UNSAID: &str = "2025-03-26";
+
+/// Where a call says its version (revision 2026-07-28, "Per-request protocol fields").
+const STATED: &str = r"_meta.io\.modelcontextprotocol/protocolVersion";
 
 fn values<'a>(headers: &'a [Header], name: &str) -> impl Iterator<Item = &'a [u8]> {
     headers.iter().filter(move |header| header.name == name).map(|header| header.value.as_slice())

@@ -47,11 +47,16 @@ async fn h07_only_named_versions_of_mcp_pass() {
     let new = "MCP-Protocol-Version: 2025-11-25\r\n";
     let old = "MCP-Protocol-Version: 2024-11-05\r\n";
     let good = initialize(r#""protocolVersion":"2025-06-18""#);
+    let stating = |version: &str| {
+        let meta = format!(r#"{{"io.modelcontextprotocol/protocolVersion":"{version}"}}"#);
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{{"_meta":{meta}}}}}"#)
+    };
     for (method, extra, body) in [
         ("POST", String::new(), good.as_str()),
         ("POST", new.to_owned(), &good),
         ("POST", new.to_owned(), CALL),
         ("POST", new.to_owned(), INITIALIZED),
+        ("POST", new.to_owned(), &stating("2025-11-25")),
         ("GET", format!("{new}Accept: text/event-stream\r\n"), ""),
         ("DELETE", format!("{new}Mcp-Session-Id: s\r\n"), ""),
     ] {
@@ -68,6 +73,7 @@ async fn h07_only_named_versions_of_mcp_pass() {
         (String::new(), initialize(r#""protocolVersion":"2024-11-05""#)),
         (new.to_owned(), initialize(r#""protocolVersion":"2024-11-05""#)),
         (old.to_owned(), good.clone()),
+        (new.to_owned(), stating("2026-07-28")),
         (String::new(), initialize(r#""protocolVersion":["2025-06-18","2024-11-05"]"#)),
         (String::new(), initialize("")),
         (String::new(), format!("[{good},{CALL}]")),

@@ -66,8 +66,8 @@ pub(crate) struct OperationCondition {
     fields: Box<[Glob]>,
 }
 
-/// The methods of MCP that a client may send (revision 2025-11-25).
-pub(crate) const MCP_METHODS: [&str; 21] = [
+/// The methods of MCP that a client may send (revisions up to 2026-07-28).
+pub(crate) const MCP_METHODS: [&str; 23] = [
     "completion/complete",
     "initialize",
     "logging/setLevel",
@@ -84,6 +84,8 @@ pub(crate) const MCP_METHODS: [&str; 21] = [
     "resources/subscribe",
     "resources/templates/list",
     "resources/unsubscribe",
+    "server/discover",
+    "subscriptions/listen",
     "tasks/cancel",
     "tasks/get",
     "tasks/list",

@@ -194,6 +194,26 @@ fn decisions_among_binaries_and_endpoints_allocate_nothing() {
 }
 
 #[test]
+fn looking_up_budgets_allocates_nothing_and_does_not_go_with_the_rules() {
+    let by_path = compile(&rules(MANY, |n| {
+        format!(
+            "{{ host: x.example.com, port: 443, protocol: rest, path: /p{n}/**, access: full, budget: {{ requests: 9 }} }}"
+        )
+    }));
+    let name = HostName::parse("x.example.com").unwrap();
+    let to = Destination::Name(&name, Port::new(443).unwrap());
+    for (policy, path, found) in
+        [(by_path, "/p7/a", 1), (narrowed_endpoints(), "/p7/a", 0), (distinct_hosts(), "/", 0)]
+    {
+        let by = caller(7);
+        let info = allocation_counter::measure(|| {
+            assert_eq!(policy.budgets(&to, &by, Some(path), now()).len(), found);
+        });
+        assert_eq!(info.count_total, 0, "{info:?}");
+    }
+}
+
+#[test]
 fn a_hostile_path_allocates_nothing_and_ends_soon() {
     let globs =
         ["/**/a/**/b/**", "/**/b/**/a/**", "/**/a/*/b/**/c", "/**/*a*/**/d", "/*/*/*/**/e/**/f"];

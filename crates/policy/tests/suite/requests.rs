@@ -313,6 +313,8 @@ fn calls_are_judged_by_method_tool_and_params() {
     };
     assert_eq!(ask("tools/list", None, &[]), "allow r0 -");
     assert_eq!(ask("initialize", None, &[]), "allow r0 -");
+    assert_eq!(ask("server/discover", None, &[]), "allow r0 -");
+    assert_eq!(ask("subscriptions/listen", None, &[]), "allow r0 -");
     assert_eq!(ask("tools/evil", None, &[]), "deny rule r0 -");
     assert_eq!(ask("tools/call", Some("read.file"), &[]), "allow r0 0");
     assert_eq!(ask("tools/call", Some("read file"), &[]), "deny rule r0 -");

@@ -11,7 +11,7 @@ use crate::text::{self, Star};
 const TOOLS_CALL: &str = "tools/call";
 
 /// What a client may call by the published versions of the protocol.
-const KNOWN_MCP_METHODS: [&str; 22] = [
+const KNOWN_MCP_METHODS: [&str; 24] = [
     "completion/complete",
     "initialize",
     "logging/setLevel",
@@ -28,6 +28,8 @@ const KNOWN_MCP_METHODS: [&str; 22] = [
     "resources/subscribe",
     "resources/templates/list",
     "resources/unsubscribe",
+    "server/discover",
+    "subscriptions/listen",
     "tasks/cancel",
     "tasks/get",
     "tasks/list",

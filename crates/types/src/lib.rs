@@ -8,6 +8,7 @@ mod file;
 mod generation;
 mod host;
 mod name;
+mod proxy;
 mod redacted;
 mod spec;
 
@@ -16,5 +17,8 @@ pub use file::FileId;
 pub use generation::Generation;
 pub use host::{Authority, AuthorityError, Host, HostName, HostNameError, Port};
 pub use name::{NameError, SandboxId, SandboxName, WorkspaceName};
+pub use proxy::{
+    ConnectBy, PlainHttp, ProxyException, ProxyExceptionError, ProxyScheme, ProxyUrl, ProxyUrlError,
+};
 pub use redacted::Redacted;
 pub use spec::{Identity, Mount, SandboxSpec, TerminalSize};

@@ -10,7 +10,7 @@ use clap::Args;
 use crate::run::{BENCHES, Outcome, cargo, command, is_root, succeed};
 
 /// Debian packages that the tests run as real programs, and a program of each.
-const PACKAGES: [(&str, &str); 14] = [
+const PACKAGES: [(&str, &str); 15] = [
     ("bubblewrap", "bwrap"),
     ("curl", "curl"),
     ("default-jdk-headless", "javac"),
@@ -23,6 +23,7 @@ const PACKAGES: [(&str, &str); 14] = [
     ("procps", "ps"),
     ("python3", "python3"),
     ("python3-pip", "pip3"),
+    ("squid-openssl", "squid"),
     ("util-linux", "setpriv"),
     ("wget", "wget"),
 ];

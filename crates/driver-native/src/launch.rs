@@ -77,7 +77,7 @@ fn send(socket: &UnixStream, launch: &Launch, session_dir: BorrowedFd<'_>) -> io
     let line = launch.to_line();
     let bytes = line.expose();
     if bytes.len() > LONGEST_LAUNCH {
-        return Err(io::Error::other("the session token is too long"));
+        return Err(io::Error::other("the launch line is too long"));
     }
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use openshell_driver::launch::{Launch, Upstream};
 use openshell_driver::{Driver, DriverError, Observed, Placement};
-use openshell_types::{Identity, SandboxId};
+use openshell_types::{Identity, Redacted, SandboxId};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::process::{Signal, getegid, geteuid, pidfd_send_signal};
@@ -45,6 +45,8 @@ pub struct NativeConfig {
     pub uid_blocks: PathBuf,
     /// How upstreams are reached.
     pub upstream: Upstream,
+    /// What the proxy of `upstream` asks for, `user:password`.
+    pub proxy_auth: Option<Redacted<String>>,
 }
 
 /// The native driver.
@@ -125,7 +127,11 @@ impl Driver for Native {
             folder: &self.folders.path(id),
             log: open_log(folder.as_fd())?,
             session_dir: session_dir.as_fd(),
-            launch: Launch { token: placement.token.clone(), generation: placement.generation },
+            launch: Launch {
+                token: placement.token.clone(),
+                generation: placement.generation,
+                proxy_auth: self.config.proxy_auth.clone(),
+            },
         })
         .await?;
         let synced = synced

@@ -6,11 +6,13 @@
 //! descriptor, the folder that holds the gateway's session socket; the supervisor answers with one
 //! byte, [`LAUNCHED`], when it holds the lock. Nothing secret is in argv, environment or a file.
 
+use std::mem::take;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use openshell_types::Redacted;
+use openshell_types::{ConnectBy, PlainHttp, ProxyException, ProxyUrl, Redacted};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
 
 /// File names within a sandbox's folder.
 pub mod file {
@@ -41,7 +43,7 @@ pub const CONFIG: &str = "XDG_CONFIG_HOME";
 pub const LAUNCHED: u8 = b'+';
 
 /// The longest launch line, in bytes, its newline included; a longer one is refused.
-pub const LONGEST_LAUNCH: usize = 4096;
+pub const LONGEST_LAUNCH: usize = 16 * 1024;
 
 /// The one line on the launch socket.
 #[derive(Debug)]
@@ -50,6 +52,9 @@ pub struct Launch {
     pub token: Redacted<String>,
     /// The generation of the policy in the sandbox's folder.
     pub generation: u64,
+    /// What the operator's proxy asks for, `user:password`. Here and not in [`Proxy`], which lies in a
+    /// file.
+    pub proxy_auth: Option<Redacted<String>>,
 }
 
 /// How [`Launch`] is written; separate because a [`Redacted`] cannot be serialised by accident.
@@ -59,6 +64,15 @@ struct Line {
     version: u32,
     token: String,
     generation: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proxy_auth: Option<String>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.token.zeroize();
+        self.proxy_auth.zeroize();
+    }
 }
 
 impl Launch {
@@ -71,8 +85,9 @@ impl Launch {
             version: Self::VERSION,
             token: self.token.expose().clone(),
             generation: self.generation,
+            proxy_auth: self.proxy_auth.as_ref().map(|auth| auth.expose().clone()),
         };
-        // Numbers and a string always serialise; an empty line would be refused by the reader.
+        // Numbers and strings always serialise; an empty line would be refused by the reader.
         let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
         bytes.push(b'\n');
         Redacted::new(bytes)
@@ -80,9 +95,12 @@ impl Launch {
 
     /// Reads the line; `None` when it is not one of this version.
     pub fn from_line(bytes: &[u8]) -> Option<Self> {
-        let line: Line = serde_json::from_slice(bytes.strip_suffix(b"\n")?).ok()?;
-        (line.version == Self::VERSION)
-            .then(|| Self { token: Redacted::new(line.token), generation: line.generation })
+        let mut line: Line = serde_json::from_slice(bytes.strip_suffix(b"\n")?).ok()?;
+        (line.version == Self::VERSION).then(|| Self {
+            token: Redacted::new(take(&mut line.token)),
+            generation: line.generation,
+            proxy_auth: line.proxy_auth.take().map(Redacted::new),
+        })
     }
 }
 
@@ -94,8 +112,22 @@ pub struct Upstream {
     pub resolver: Option<SocketAddr>,
     /// Further certificate authorities that upstreams may be signed by.
     pub ca_file: Option<PathBuf>,
-    /// An upstream HTTP proxy, `http://host:port`.
-    pub proxy: Option<String>,
+    /// The proxy through which they are reached; without one they are dialled directly.
+    pub proxy: Option<Proxy>,
+}
+
+/// The operator's proxy. What it asks for to let us in is a secret and comes with [`Launch`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    /// Where it is.
+    pub url: ProxyUrl,
+    /// What is dialled directly.
+    pub no_proxy: Vec<ProxyException>,
+    /// What it is told to connect to.
+    pub connect_by: ConnectBy,
+    /// How it is asked for plain HTTP.
+    pub plain: PlainHttp,
 }
 
 #[cfg(test)]
@@ -104,12 +136,19 @@ mod tests {
 
     #[test]
     fn launch_line_round_trips_and_other_versions_are_refused() {
-        let launch = Launch { token: Redacted::new("s3cret".into()), generation: 7 };
-        let line = launch.to_line();
-        let read = Launch::from_line(line.expose()).expect("own line");
-        assert_eq!(read.token.expose(), "s3cret");
-        assert_eq!(read.generation, 7);
-        assert!(!format!("{launch:?}").contains("s3cret"));
+        // The longest of both, in letters that take the most room.
+        for auth in [None, Some(format!("s3cret:{}", "\"".repeat(4089)))] {
+            let (token, proxy_auth) =
+                (Redacted::new("s3cret".into()), auth.clone().map(Redacted::new));
+            let launch = Launch { token, generation: 7, proxy_auth };
+            let line = launch.to_line();
+            assert!(line.expose().len() < LONGEST_LAUNCH);
+            let read = Launch::from_line(line.expose()).expect("own line");
+            assert_eq!(read.token.expose(), "s3cret");
+            assert_eq!(read.generation, 7);
+            assert_eq!(read.proxy_auth.as_ref().map(|auth| auth.expose().clone()), auth);
+            assert!(!format!("{launch:?}").contains("s3cret"));
+        }
         for bad in [
             &b"{\"version\":2,\"token\":\"x\",\"generation\":1}\n"[..],
             b"{\"version\":1,\"token\":\"x\",\"generation\":1}",

@@ -12,6 +12,7 @@ use crate::accept::Context;
 use crate::ledger::{Carries, Meter, Place};
 use crate::refusal::Refusal;
 use crate::seams::PolicyInForce;
+use crate::upstream_proxy::Reached;
 
 /// The latest policy.
 pub(crate) type PolicyWatch = watch::Receiver<Arc<PolicyInForce>>;
@@ -106,6 +107,20 @@ impl Permit {
         self.policy.policy.host_loopback(&self.grant)
     }
 
+    /// Whether the policy lists the addresses to which it may lead.
+    pub(crate) fn lists_addresses(&self) -> bool {
+        self.policy.policy.lists_addresses(&self.grant)
+    }
+
+    /// Whether it covers a server that was reached by its name, wherever that is.
+    pub(crate) fn admits_unseen(&self) -> Result<(), Refusal> {
+        if self.is_host_loopback() || self.lists_addresses() {
+            let detail = "the policy has a word on addresses, and the proxy was told a name";
+            return Err(Refusal::unreachable("policy_changed", detail.to_owned()));
+        }
+        Ok(())
+    }
+
     /// Whether it covers this address.
     pub(crate) fn admits(&self, address: IpAddr) -> Result<(), Refusal> {
         let policy = &self.policy.policy;
@@ -114,18 +129,22 @@ impl Permit {
             .map_err(|refusal| Refusal::address(policy.explain_address(&self.grant, &refusal)))
     }
 
-    /// Asks the policy that is in force now, for a connection that is dialled to `address`, or that
-    /// is not dialled yet.
+    /// Asks the policy that is in force now, for a connection that reached a server, or that is not
+    /// dialled yet.
     /// SECURITY: E10; a permit of an older generation relays nothing.
     fn renew(
         &mut self,
         policy: Arc<PolicyInForce>,
-        address: Option<IpAddr>,
+        reached: Option<Reached>,
     ) -> Result<(), Refusal> {
         let grant = decide(&policy, (&self.to, self.transport), &self.by)?;
         let was_loopback = self.is_host_loopback();
         (self.policy, self.grant) = (policy, grant);
-        let Some(address) = address else { return Ok(()) };
+        let address = match reached {
+            None => return Ok(()),
+            Some(Reached::ByName) => return self.admits_unseen(),
+            Some(Reached::Address(address)) => address.ip(),
+        };
         match (was_loopback, self.is_host_loopback()) {
             (true, true) => Ok(()),
             (false, false) => self.admits(address),
@@ -137,13 +156,13 @@ impl Permit {
     pub(crate) fn refresh(
         &mut self,
         policies: &mut PolicyWatch,
-        address: IpAddr,
+        reached: Reached,
     ) -> Result<(), Refusal> {
         let policy = Arc::clone(&policies.borrow_and_update());
         if policy.generation == self.generation() {
             return Ok(());
         }
-        self.renew(policy, Some(address))
+        self.renew(policy, Some(reached))
     }
 
     /// Waits until the connection is no longer allowed; says why, and under which generation.
@@ -151,7 +170,7 @@ impl Permit {
     pub(crate) async fn revoked(
         &mut self,
         policies: &mut PolicyWatch,
-        address: Option<IpAddr>,
+        reached: Option<Reached>,
     ) -> (Refusal, Generation) {
         loop {
             let changed = tokio::time::timeout(crate::limits::REJUDGE_EVERY, policies.changed());
@@ -161,7 +180,7 @@ impl Permit {
             }
             let policy = Arc::clone(&policies.borrow_and_update());
             let generation = policy.generation;
-            if let Err(refusal) = self.renew(policy, address) {
+            if let Err(refusal) = self.renew(policy, reached) {
                 return (refusal, generation);
             }
         }

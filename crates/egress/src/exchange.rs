@@ -15,26 +15,43 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::stream::Stream;
+use crate::upstream_proxy::{Outbound, Reached};
 use crate::vet::Upstream;
 
-/// A connection to a checked address of a permitted destination.
+/// A connection to a permitted destination.
 pub(crate) struct Dialled {
     /// The connection.
-    pub(crate) stream: TcpStream,
-    /// The address.
-    pub(crate) address: SocketAddr,
+    pub(crate) stream: Outbound,
+    /// Where it leads.
+    pub(crate) reached: Reached,
+    /// Whether it ends at a proxy that takes requests for the destination.
+    pub(crate) is_forward: bool,
 }
 
-/// Connects to the first address that answers. The next one is tried beside a slow one.
+/// Connects to the first checked address that answers.
 pub(crate) async fn dial(upstream: &Upstream) -> Result<Dialled, Refusal> {
-    if let &[address] = upstream.addresses() {
+    match race(upstream.addresses()).await {
+        Ok((stream, address)) => {
+            let reached = Reached::Address(address);
+            Ok(Dialled { stream: stream.into(), reached, is_forward: false })
+        }
+        Err(last) => Err(unreachable(last.as_ref().map(|(address, error)| (*address, error)))),
+    }
+}
+
+/// Connects to the first address that answers. The next one is tried beside a slow one. In vain, the
+/// last error is returned.
+pub(crate) async fn race(
+    addresses: &[SocketAddr],
+) -> Result<(TcpStream, SocketAddr), Option<(SocketAddr, io::Error)>> {
+    if let &[address] = addresses {
         // Nothing to race against, so no task of its own.
         return match connect(address).await {
-            Ok(stream) => Ok(Dialled { stream, address }),
-            Err(error) => Err(unreachable(Some((address, &error)))),
+            Ok(stream) => Ok((stream, address)),
+            Err(error) => Err(Some((address, error))),
         };
     }
-    let mut waiting = upstream.addresses().iter().copied();
+    let mut waiting = addresses.iter().copied();
     let mut attempts: JoinSet<(SocketAddr, io::Result<TcpStream>)> = JoinSet::new();
     let mut last_error = None;
     loop {
@@ -49,14 +66,14 @@ pub(crate) async fn dial(upstream: &Upstream) -> Result<Dialled, Refusal> {
         };
         match next {
             None => {}
-            Some(Some(Ok((address, Ok(stream))))) => return Ok(Dialled { stream, address }),
+            Some(Some(Ok((address, Ok(stream))))) => return Ok((stream, address)),
             Some(Some(Ok((address, Err(error))))) => last_error = Some((address, error)),
             Some(Some(Err(_))) => {}
             Some(None) if waiting.len() > 0 => {}
             Some(None) => break,
         }
     }
-    Err(unreachable(last_error.as_ref().map(|(address, error)| (*address, error))))
+    Err(last_error)
 }
 
 fn unreachable(last: Option<(SocketAddr, &io::Error)>) -> Refusal {
@@ -89,7 +106,7 @@ pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
 /// bytes of the server `pass` meanwhile, for protocols in which it speaks first. Returns the bytes
 /// that were held.
 pub(crate) async fn check_hello(
-    (client, server): (&mut TcpStream, &mut TcpStream),
+    (client, server): (&mut TcpStream, &mut Outbound),
     name: &HostName,
     mut held: Vec<u8>,
     mut pass: impl FnMut(usize) -> Result<(), HelloEnd>,
@@ -116,7 +133,7 @@ pub(crate) async fn check_hello(
                 progress = reader.feed(held.get(before..).unwrap_or_default());
                 continue;
             }
-            read = read_some(server, &mut server_spoke), if !server_ended => {
+            read = server.read_some(&mut server_spoke), if !server_ended => {
                 server_ended = read? == 0;
             }
             () = until(deadline) => {

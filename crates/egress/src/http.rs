@@ -19,7 +19,6 @@ mod response;
 mod secure;
 mod websocket;
 
-use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +36,7 @@ use crate::report::Attempt;
 use crate::seams::Identified;
 use crate::stream::{Stream, Upward};
 use crate::tls::{Alpn, Protocol, Rewound};
+use crate::upstream_proxy::Reached;
 use first::{First, Speech};
 use h1::Client;
 use line::Line;
@@ -180,7 +180,7 @@ async fn requests<C: Stream>(
 async fn streams<C: Stream>(
     session: &Session<'_>,
     client: C,
-    own: Option<(Upward, SocketAddr)>,
+    own: Option<(Upward, Reached)>,
     (watch, attempt): (&mut Watch, &mut Attempt),
 ) {
     // The connection beneath stays with HTTP/2 until its end: a second hold on it is what resets it.

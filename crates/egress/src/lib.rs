@@ -4,7 +4,7 @@
 //! before a byte is read; `intent` turns its way in (CONNECT, an absolute-form request, or the
 //! address that was dialled) into one value; `authorize` has the policy decide and yields a
 //! `Permit`; `vet` resolves the name and has every address checked, which yields an `Upstream`;
-//! `exchange` dials it and holds a TLS client to the name that was permitted; `relay` moves bytes
+//! `exchange` dials it, directly or by `upstream_proxy`, and holds a TLS client to the name that was permitted; `relay` moves bytes
 //! until an end closes or the policy changes its mind. `report` receives exactly one outcome on
 //! every exit. Deliberately absent: reading sockets' owners, setting up the capture, and writing
 //! the audit log, which are the supervisor's and reach this crate as traits.
@@ -34,6 +34,7 @@ mod tests;
 pub mod tls;
 mod tunnel;
 mod udp;
+mod upstream_proxy;
 mod vet;
 
 pub use accept::Egress;
@@ -42,3 +43,4 @@ pub use seams::{
     Unidentified,
 };
 pub use settings::{OWN_V4, OWN_V6, PROXY_PORT, ResolverConfig, Seams, Settings};
+pub use upstream_proxy::{Credentials, Outbound, UpstreamProxy};

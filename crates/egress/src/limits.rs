@@ -24,6 +24,17 @@ pub const DIAL_STAGGER: Duration = Duration::from_millis(250);
 /// Addresses of one name that are tried; the rest are checked, but not dialled.
 pub const DIAL_ADDRESSES: usize = 8;
 
+/// How long opening a tunnel through the operator's proxy may take, from dialling the proxy to the end
+/// of its answer, for all addresses of a name together; then the upstream counts as unreachable.
+pub const PROXY_HANDSHAKE: Duration = Duration::from_secs(30);
+
+/// Bytes of the proxy's answer; with a longer one the upstream counts as unreachable.
+pub const PROXY_HEAD: usize = 8 * 1024;
+
+/// Size of a relay buffer within TLS to the proxy, which is that of a record; held only while data is
+/// there to be moved.
+pub const PROXY_RELAY_BUFFER: usize = 16 * 1024;
+
 /// How long a client that has begun a TLS hello may take to end it; then the connection is denied.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -213,6 +213,11 @@ impl Refusal {
         !matches!(self.status, 408 | 502)
     }
 
+    /// The sentence for people.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The predicate that failed.
     pub(crate) const fn predicate(&self) -> &'static str {
         self.predicate

@@ -53,7 +53,7 @@ pub(crate) async fn tunnel(
 }
 
 /// Lets the other way go on, unless it is silent for too long: its peer may be gone for good.
-async fn half_closed(
+pub(crate) async fn half_closed(
     way: impl Future<Output = Result<(), Stop>>,
     moved: &AtomicU64,
 ) -> Result<(), Stop> {
@@ -113,6 +113,7 @@ async fn pump(
     }
 }
 
-fn unspent(meter: &Meter) -> Result<(), Stop> {
+/// Stops where less was granted than there was.
+pub(crate) fn unspent(meter: &Meter) -> Result<(), Stop> {
     meter.spent().map_or(Ok(()), |refusal| Err(Stop::UsedUp(refusal.clone())))
 }

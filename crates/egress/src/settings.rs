@@ -7,12 +7,15 @@ use openshell_types::Port;
 
 use crate::seams::{HostAddresses, Identify, Report};
 use crate::tls::Tls;
+use crate::upstream_proxy::UpstreamProxy;
 
 /// The settings of one sandbox's egress.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where names are resolved at dial.
     pub resolver: ResolverConfig,
+    /// The proxy through which upstreams are reached; without one they are dialled directly.
+    pub proxy: Option<UpstreamProxy>,
     /// The addresses of the jail's `lo` under which the proxy answers.
     pub own_addresses: [IpAddr; 2],
     /// The port on those addresses that speaks HTTP proxy.
@@ -25,6 +28,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             resolver: ResolverConfig::System,
+            proxy: None,
             own_addresses: [IpAddr::V4(OWN_V4), IpAddr::V6(OWN_V6)],
             proxy_port: PROXY_PORT,
             max_connections: crate::limits::CONNECTIONS,

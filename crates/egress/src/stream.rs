@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use crate::tls::{Rewound, Verified};
+use crate::upstream_proxy::Outbound;
 
 /// A stream that stands on a TCP connection.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
@@ -36,7 +37,7 @@ impl Stream for TlsStream<Rewound> {
 
 /// A connection to an upstream.
 pub(crate) enum Upward {
-    Plain(TcpStream),
+    Plain(Outbound),
     Secure(Box<Verified>),
 }
 

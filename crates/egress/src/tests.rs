@@ -17,6 +17,7 @@ mod resolving;
 mod revocation;
 mod secure;
 mod streams;
+mod upstream_proxy;
 mod ways;
 mod websocket;
 pub(crate) mod world;

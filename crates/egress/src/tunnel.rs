@@ -1,7 +1,6 @@
 //! A connection for one destination, asked for with `CONNECT` or captured on its way: relayed as it
 //! is, or read as requests where these are judged.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use openshell_audit::Way;
@@ -18,10 +17,10 @@ use crate::http::{self, Carrier, Session};
 use crate::intent::Intent;
 use crate::limits;
 use crate::refusal::Refusal;
-use crate::relay::{self, Stop};
+use crate::relay::Stop;
 use crate::report::Attempt;
 use crate::seams::{Identified, Unidentified};
-use crate::vet::vet;
+use crate::upstream_proxy::{Reached, Use, reach};
 
 /// Serves one.
 pub(crate) async fn serve(
@@ -57,10 +56,8 @@ pub(crate) async fn serve(
 /// Vet and dial. What it returns has been judged by the policy that is in force now.
 async fn connect(context: &Context, permit: Permit) -> Result<(Permit, Dialled), Refusal> {
     permit.meter(context).check(0)?;
-    let upstream = vet(permit, &context.resolve, &*context.seams.host).await?;
-    let server = exchange::dial(&upstream).await?;
-    let mut permit = upstream.into_permit();
-    permit.refresh(&mut context.policy.clone(), server.address.ip())?;
+    let (server, mut permit) = reach(context, permit, Use::Tunnel).await?;
+    permit.refresh(&mut context.policy.clone(), server.reached)?;
     if permit.inspects() {
         // A policy that judges requests came into force while this was dialled.
         return Err(Refusal::unreachable("policy_changed", "the policy just changed".to_owned()));
@@ -113,14 +110,14 @@ async fn splice(
     (mut permit, intent): (Permit, Intent),
     mut attempt: Attempt,
 ) {
-    let Ends { mut client, server: Dialled { stream: mut server, address } } = ends;
+    let Ends { mut client, server: Dialled { stream: mut server, reached, .. } } = ends;
     let mut policies: PolicyWatch = context.policy.clone();
     // The clone has seen nothing newer than what the permit was refreshed with, or sees it now.
-    if let Err(refusal) = permit.refresh(&mut policies, address.ip()) {
+    if let Err(refusal) = permit.refresh(&mut policies, reached) {
         return refuse(client, intent.way, attempt, &refusal).await;
     }
     let allowed =
-        Allowed { rule: permit.rule().to_owned(), address, generation: permit.generation() };
+        Allowed { rule: permit.rule().to_owned(), reached, generation: permit.generation() };
     let name = match &intent.to.host {
         Host::Name(name) => Some(name.clone()),
         Host::Address(_) => None,
@@ -128,7 +125,7 @@ async fn splice(
     let meter = permit.meter(context);
     let end = tokio::select! {
         biased;
-        (refusal, generation) = permit.revoked(&mut policies, Some(address.ip())) => {
+        (refusal, generation) = permit.revoked(&mut policies, Some(reached)) => {
             End::Revoked(refusal, generation)
         }
         end = async {
@@ -150,7 +147,7 @@ async fn splice(
                 None => Ok(intent.early),
             };
             match held.and_then(|held| pass(0).map(|()| held)) {
-                Ok(held) => relay::tunnel(&mut client, &mut server, &held, meter).await.into(),
+                Ok(held) => server.relay(&mut client, &held, meter).await.into(),
                 Err(end) => end.into(),
             }
         } => end,
@@ -210,14 +207,14 @@ impl From<HelloEnd> for End {
 /// What is reported once a connection may relay.
 struct Allowed {
     rule: String,
-    address: SocketAddr,
+    reached: Reached,
     generation: Generation,
 }
 
 impl Allowed {
     /// Says whether it is on record.
     fn report(&self, attempt: &mut Attempt) -> bool {
-        attempt.allowed(&self.rule, Some(self.address.ip()), self.generation)
+        attempt.allowed(&self.rule, self.reached.ip(), self.generation)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::limits;
 use crate::refusal::Refusal;
 use crate::resolve::Resolve;
 use crate::seams::HostAddresses;
+use crate::upstream_proxy::Reached;
 
 /// Checked addresses of a permitted destination; only they are dialled.
 pub(crate) struct Upstream {
@@ -21,6 +22,11 @@ impl Upstream {
     /// The addresses, in the order in which they are tried.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// What allows it.
+    pub(crate) const fn permit(&self) -> &Permit {
+        &self.permit
     }
 
     /// Gives the permit back for the relay.
@@ -59,12 +65,13 @@ pub(crate) async fn vet(
     Ok(Upstream { permit, addresses })
 }
 
-/// Checks the address of a connection that is there already, under another permit.
+/// Checks where a connection leads that is there already, under another permit.
 pub(crate) fn recheck(
     permit: &Permit,
-    address: IpAddr,
+    reached: Reached,
     host: &dyn HostAddresses,
 ) -> Result<(), Refusal> {
+    let Some(address) = reached.ip() else { return permit.admits_unseen() };
     if permit.is_host_loopback() {
         let is_same = address == IpAddr::V4(Ipv4Addr::LOCALHOST);
         return if is_same { Ok(()) } else { Err(Refusal::own_address(address)) };

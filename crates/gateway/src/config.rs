@@ -1,13 +1,20 @@
 //! What a gateway is started with.
 
+#[cfg(test)]
+mod tests;
+mod upstream;
+
 use std::fs;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use openshell_driver::launch::Upstream;
+use openshell_types::Redacted;
 use serde::Deserialize;
+use upstream::{Table, UpstreamSettings};
 
+#[cfg(test)]
+use crate::limits;
 use crate::{Environment, GatewayError, Paths};
 
 /// What a gateway is started with.
@@ -17,6 +24,8 @@ pub struct GatewayConfig {
     pub paths: Paths,
     /// The content of `gateway.toml`.
     pub settings: Settings,
+    /// What the operator's proxy asks for, `user:password`.
+    pub proxy_auth: Option<Redacted<String>>,
     /// Whether the environment says that this is a sandbox.
     pub in_sandbox: bool,
 }
@@ -25,25 +34,27 @@ impl GatewayConfig {
     /// Reads the settings of the user with these variables.
     pub fn load(environment: &Environment) -> Result<Self, GatewayError> {
         let paths = Paths::from_environment(environment)?;
-        let settings = Settings::read(&paths.gateway_toml())?;
-        Ok(Self { paths, settings, in_sandbox: environment.openshell_sandbox.is_some() })
+        let path = paths.gateway_toml();
+        let settings = Settings::read(&path)?;
+        let proxy_auth = settings.upstream.proxy_auth_file.as_deref().map(upstream::read_auth);
+        let proxy_auth =
+            proxy_auth.transpose().map_err(|detail| GatewayError::Settings { path, detail })?;
+        let in_sandbox = environment.openshell_sandbox.is_some();
+        Ok(Self { paths, settings, proxy_auth, in_sandbox })
     }
 }
 
 /// The content of `gateway.toml`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     upstream: UpstreamSettings,
 }
 
-/// The table `[upstream]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+/// The file as it is written. Not for `Debug`: what was put into it by mistake may be a password.
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct UpstreamSettings {
-    resolver: Option<SocketAddr>,
-    ca_file: Option<PathBuf>,
-    proxy: Option<String>,
+struct File {
+    upstream: Table,
 }
 
 impl Settings {
@@ -57,42 +68,28 @@ impl Settings {
 
     fn parse(path: &Path, text: &str) -> Result<Self, GatewayError> {
         let wrong = |detail: String| GatewayError::Settings { path: path.to_owned(), detail };
-        let settings: Self = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
-        if settings.upstream.ca_file.as_ref().is_some_and(|file| !file.is_absolute()) {
-            return Err(wrong("`upstream.ca_file` must be an absolute path".into()));
-        }
-        if settings.upstream.proxy.is_some() {
-            // Ignoring it would send around the proxy what its owner wants to see.
-            return Err(wrong("`upstream.proxy`: this version dials upstreams directly".into()));
-        }
-        Ok(settings)
+        let file: File = toml::from_str(text).map_err(|error| wrong(place(text, &error)))?;
+        Ok(Self { upstream: file.upstream.read().map_err(wrong)? })
     }
 
     /// How supervisors reach upstreams.
     pub fn upstream(&self) -> Upstream {
-        let UpstreamSettings { resolver, ca_file, proxy } = self.upstream.clone();
-        Upstream { resolver, ca_file, proxy }
+        self.upstream.upstream.clone()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_the_upstream_table_and_refuses_what_it_does_not_know() {
-        let path = Path::new("/gateway.toml");
-        let text = "[upstream]\nresolver = \"192.0.2.1:53\"\nca_file = \"/ca.pem\"\n";
-        let upstream = Settings::parse(path, text).expect("settings").upstream();
-        assert_eq!(upstream.resolver, "192.0.2.1:53".parse().ok());
-        assert_eq!(upstream.ca_file.as_deref(), Some(Path::new("/ca.pem")));
-        for bad in [
-            "[upstream]\nresolvers = \"x\"",
-            "[upstream]\nca_file = \"ca.pem\"",
-            "[upstream]\nproxy = \"http://proxy:3128\"",
-            "debug = true",
-        ] {
-            assert!(Settings::parse(path, bad).is_err(), "{bad}");
+/// Where the file is wrong, and what is wrong there.
+/// SECURITY: I1; without the line itself and without the value, where a proxy's password may stand.
+fn place(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let said = error.message();
+    let said = match said.split_once("string \"") {
+        Some((kind, rest)) => {
+            let expected = rest.rsplit_once(", expected ").map_or("another", |(_, kind)| kind);
+            format!("{kind}string, expected {expected}")
         }
-    }
+        None => said.to_owned(),
+    };
+    format!("line {line}: {}", said.replace('\n', "; "))
 }

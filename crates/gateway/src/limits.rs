@@ -116,3 +116,9 @@ pub(crate) const FOLLOW_POLL: Duration = Duration::from_secs(1);
 
 /// Lines of a log that are read at once; their text is in memory until it is sent.
 pub(crate) const LOG_BATCH: usize = 256;
+
+/// Entries of `no_proxy`; a list with more is refused.
+pub(crate) const NO_PROXY: usize = 1024;
+
+/// Bytes of the file with a proxy's user and password; a longer one is refused.
+pub(crate) const PROXY_AUTH: usize = 4096;

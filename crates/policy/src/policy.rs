@@ -237,6 +237,12 @@ impl Policy {
         self.endpoint(grant).is_some_and(|endpoint| endpoint.kind == HostKind::Loopback)
     }
 
+    /// Whether the endpoint of a grant says itself to which addresses it may lead.
+    pub fn lists_addresses(&self, grant: &Grant) -> bool {
+        // A grant of another policy: fail closed.
+        self.endpoint(grant).is_none_or(|endpoint| !endpoint.allowed_ips.is_empty())
+    }
+
     /// Whether some rule, for any binary and any port, names this host.
     pub fn resolves(&self, name: &HostName) -> bool {
         self.index.names(name)

@@ -95,6 +95,8 @@ impl From<ConfigError> for BootError {
 pub(crate) struct Booted {
     pub(crate) spec: SandboxSpec,
     pub(crate) upstream: Upstream,
+    /// What the proxy of `upstream` asks for.
+    pub(crate) proxy_auth: Option<Redacted<String>>,
     pub(crate) policy: Policy,
     pub(crate) generation: Generation,
     pub(crate) boot_id: String,
@@ -173,6 +175,7 @@ fn ready(config: Config, begun: (Raising, Trust), given: Given) -> Result<Booted
     let booted = Booted {
         generation: Generation::new(given.launch.generation),
         token: given.launch.token.clone(),
+        proxy_auth: given.launch.proxy_auth,
         boot_id: given.boot_id,
         timezone: environment::host_timezone(),
         raising,

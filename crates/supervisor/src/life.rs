@@ -11,7 +11,9 @@ use std::sync::Arc;
 use openshell_audit::{Config, Event, Lifecycle};
 use openshell_driver::launch::Upstream;
 use openshell_egress::tls::{Authority, Outward, Tls};
-use openshell_egress::{Egress, Report, ResolverConfig, Seams, Settings};
+use openshell_egress::{
+    Credentials, Egress, Report, ResolverConfig, Seams, Settings, UpstreamProxy,
+};
 use openshell_isolation::identity::Identifier;
 use openshell_isolation::net::udp_socket::UdpSockets;
 use openshell_types::{Redacted, SandboxId};
@@ -178,7 +180,8 @@ async fn prepare(booted: Booted) -> Result<Prepared, String> {
         tls: Arc::new(tls.await.map_err(|error| error.to_string())??),
     };
     let shutdown = CancellationToken::new();
-    let serving = serve(&sandbox, capture, seams, &booted.upstream, &shutdown)
+    let settings = settings(booted.upstream, booted.proxy_auth.as_ref());
+    let serving = serve(&sandbox, capture, (settings, seams), &shutdown)
         .map_err(text("the captured sockets"))?;
     let mut report = trial.await.map_err(|error| error.to_string())??;
     report.notes.extend(notes);
@@ -257,22 +260,33 @@ struct Capture {
     nflog: OwnedFd,
 }
 
-fn serve(
-    sandbox: &Arc<Sandbox>,
-    capture: Capture,
-    seams: Seams,
-    upstream: &Upstream,
-    shutdown: &CancellationToken,
-) -> io::Result<Vec<JoinHandle<()>>> {
-    let settings = Settings {
+/// What the operator decided about the egress, and where it stands.
+fn settings(upstream: Upstream, proxy_auth: Option<&Redacted<String>>) -> Settings {
+    let proxy = upstream.proxy.map(|proxy| UpstreamProxy {
+        url: proxy.url,
+        exceptions: proxy.no_proxy,
+        connect_by: proxy.connect_by,
+        plain: proxy.plain,
+        credentials: proxy_auth.map(Credentials::basic),
+    });
+    Settings {
         resolver: match upstream.resolver {
             Some(server) => ResolverConfig::Servers(vec![server]),
             None => ResolverConfig::System,
         },
+        proxy,
         own_addresses: capture::OWN,
         max_connections: limits::connections(getrlimit(Resource::Nofile).current),
         ..Settings::default()
-    };
+    }
+}
+
+fn serve(
+    sandbox: &Arc<Sandbox>,
+    capture: Capture,
+    (settings, seams): (Settings, Seams),
+    shutdown: &CancellationToken,
+) -> io::Result<Vec<JoinHandle<()>>> {
     let egress = Egress::new(settings, sandbox.policies.watch(), seams);
     let mut tasks = Vec::new();
     for socket in capture.tcp.into_iter().flatten() {

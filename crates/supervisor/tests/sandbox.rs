@@ -259,7 +259,7 @@ async fn m03_a_pushed_policy_comes_into_force_and_a_broken_one_does_not() {
         .map(|e| e.record.as_str())
         .filter(|r| r.contains("\"config\""))
         .collect();
-    assert_eq!(told.len(), 6, "{told:?}");
+    assert_eq!(told.len(), 5, "{told:?}");
     world.driver.delete(&world.id).await.expect("delete");
 }
 

@@ -60,6 +60,7 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliEr
         supervisor_binary,
         uid_blocks: PathBuf::from(DEFAULT_UID_BLOCKS),
         upstream: config.settings.upstream(),
+        proxy_auth: config.proxy_auth.clone(),
     });
     let shutdown = CancellationToken::new();
     end_on_signals(&shutdown)?;

@@ -1,5 +1,6 @@
 //! HTTP/1 as clients speak it to us.
 
+use std::borrow::Cow;
 use std::io;
 
 use openshell_codec::http1::{Body, Forwarded, RequestHead, Target, Version};
@@ -21,6 +22,7 @@ use crate::limits;
 use crate::refusal::Refusal;
 use crate::report::Attempt;
 use crate::stream::Stream;
+use crate::upstream_proxy::{Use, absolute, refused};
 
 /// A client's connection.
 pub(crate) struct Client<C> {
@@ -173,7 +175,7 @@ async fn one<C: Stream>(
         return Next::End(refuse(account, &passed.about(&head.method, refusal)));
     }
     // SECURITY: M13; nothing goes upstream without its record.
-    if !account.allowed(&passed, line.address.ip()) {
+    if !account.allowed(&passed, line.reached.ip()) {
         return Next::End(End::Broken);
     }
     let decoded = passed.body.is_some();
@@ -227,7 +229,9 @@ async fn admit<'a, C: Stream>(
         // What there is no room for dials nobody.
         let has_room = meter.check(passed.count);
         has_room.map_err(|refusal| passed.about(&head.method, refusal))?;
-        let (found, permit) = line::line(session, permit, own.take(), may_repeat(head)).await?;
+        let wanted = if opening.is_some() { Use::Tunnel } else { Use::PlainRequests };
+        let terms = (may_repeat(head), wanted);
+        let (found, permit) = line::line(session, permit, own.take(), terms).await?;
         // SECURITY: E10; while the server was dialled, the policy may have changed its mind.
         if permit.generation() == generation
             && session.context.policy.borrow().generation == generation
@@ -333,31 +337,37 @@ async fn exchange<C: Stream>(
         0 => Body::None,
         length => Body::Length(length),
     });
-    let forwarded = Forwarded {
-        target: &passed.target,
-        authority: &session.to,
-        default_port: session.default_port(),
-        body,
-        decoded,
-    };
     let upgrade = opening.as_ref().map(|opening| &opening.upgrade);
-    let mut bytes = match upgrade {
-        Some(upgrade) => head.to_switching_upstream(&forwarded, upgrade),
-        None => head.to_upstream(&forwarded),
-    };
-    bytes.extend_from_slice(held.as_deref().unwrap_or_default());
     let (version, stays) = (head.version, head.keeps_alive());
-    let asked = Asked { method: &head.method, version, stays, upgrade };
+    // Two connections to the same server may want the request in two forms.
+    let write = |is_forward: bool| {
+        let target = if is_forward {
+            Cow::Owned(absolute(&session.to, &passed.target))
+        } else {
+            Cow::Borrowed(passed.target.as_str())
+        };
+        let (authority, default_port) = (&session.to, session.default_port());
+        let forwarded = Forwarded { target: &target, authority, default_port, body, decoded };
+        let mut bytes = match upgrade {
+            Some(upgrade) => head.to_switching_upstream(&forwarded, upgrade),
+            None => head.to_upstream(&forwarded),
+        };
+        bytes.extend_from_slice(held.as_deref().unwrap_or_default());
+        (bytes, Asked { method: &head.method, version, stays, upgrade, is_forward })
+    };
+    let (bytes, asked) = write(line.is_forward);
     let streamed = if held.is_some() { Body::None } else { head.body };
     let was_used = line.is_used;
     let mut outcome = attempt(client, &mut line, &bytes, (&asked, streamed)).await;
     if let Err(Failed::Unanswered(error)) = &outcome
         && (was_used && may_repeat(head) && line::is_gone(error))
     {
-        outcome = match again(session, generation).await {
+        let wanted = if upgrade.is_some() { Use::Tunnel } else { Use::PlainRequests };
+        outcome = match again(session, generation, wanted).await {
             Ok(fresh) => {
                 line = fresh;
                 line.count(&meter);
+                let (bytes, asked) = write(line.is_forward);
                 attempt(client, &mut line, &bytes, (&asked, streamed)).await
             }
             Err(refusal) => return Next::End(last_words(session, &refusal)),
@@ -367,7 +377,7 @@ async fn exchange<C: Stream>(
         let refusal = passed.about(&head.method, refusal.clone());
         record::cut(session, (&head.method, passed.path()), &refusal);
         return Next::End(match failed {
-            Failed::Unanswered(_) => last_words(session, &refusal),
+            Failed::Unanswered(_) | Failed::Proxy(_) => last_words(session, &refusal),
             Failed::Midway => End::Broken,
         });
     }
@@ -385,6 +395,9 @@ async fn exchange<C: Stream>(
         (Err(Failed::Unanswered(error)), _) => {
             let detail = format!("the server gave no usable answer: {error}");
             Next::End(last_words(session, &Refusal::bad_answer(detail)))
+        }
+        (Err(Failed::Proxy(status)), _) => {
+            Next::End(last_words(session, &refused(status, &session.to)))
         }
         (Err(Failed::Midway), _) => Next::End(End::Broken),
     }
@@ -405,9 +418,13 @@ fn last_words(session: &Session<'_>, refusal: &Refusal) -> End {
 }
 
 /// A new connection for a request whose first one was closed.
-async fn again(session: &Session<'_>, generation: Generation) -> Result<Line, Refusal> {
+async fn again(
+    session: &Session<'_>,
+    generation: Generation,
+    wanted: Use,
+) -> Result<Line, Refusal> {
     let permit: Permit = line::permit(session)?;
-    let (line, permit) = line::line(session, permit, None, false).await?;
+    let (line, permit) = line::line(session, permit, None, (false, wanted)).await?;
     // SECURITY: E10; the request was judged once, and under no other policy is it sent.
     if permit.generation() != generation || session.context.policy.borrow().generation != generation
     {

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::{End, Session};
 use crate::limits;
 use crate::stream::{Stream, Upward};
+use crate::upstream_proxy::Reached;
 use upstream::Upstream;
 
 /// Serves the streams of one client, all to the same server. `own` is a connection that is there
@@ -26,7 +27,7 @@ use upstream::Upstream;
 pub(crate) async fn serve<C: Stream>(
     session: &Session<'_>,
     client: C,
-    own: Option<(Upward, std::net::SocketAddr)>,
+    own: Option<(Upward, Reached)>,
 ) -> End {
     let handshake = h2::server::Builder::new()
         .max_concurrent_streams(limits::STREAMS)

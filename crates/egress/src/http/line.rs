@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -17,19 +16,22 @@ use super::Session;
 use super::inbox::Inbox;
 use crate::authorize::{Permit, authorize};
 use crate::counted::Counted;
-use crate::exchange::{self, Dialled};
+use crate::exchange::Dialled;
 use crate::ledger::Meter;
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::stream::Upward;
 use crate::tls::Alpn;
-use crate::vet::{recheck, vet};
+use crate::upstream_proxy::{Reached, Use, reach};
+use crate::vet::recheck;
 
 /// A connection to an upstream that speaks HTTP/1.
 pub(crate) struct Line {
     pub(crate) inbox: Inbox<ReadHalf<Upward>>,
     pub(crate) write: Counted<WriteHalf<Upward>>,
-    pub(crate) address: SocketAddr,
+    pub(crate) reached: Reached,
+    /// Whether it ends at a proxy that takes requests for the server.
+    pub(crate) is_forward: bool,
     /// Whether it has carried a request before.
     pub(crate) is_used: bool,
     /// Whether the server authenticated the connection rather than a request, so that it is its
@@ -39,12 +41,13 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(stream: Upward, address: SocketAddr) -> Self {
+    pub(crate) fn new(stream: Upward, reached: Reached) -> Self {
         let (read, write) = split(stream);
         Self {
             inbox: Inbox::new(read, &[]),
             write: Counted::new(write),
-            address,
+            reached,
+            is_forward: false,
             is_used: false,
             is_private: false,
             idle_since: Instant::now(),
@@ -67,6 +70,11 @@ impl Line {
         (self.inbox.meter, self.write.meter) = (None, None);
         self.is_used = true;
         self.idle_since = Instant::now();
+    }
+
+    /// Whether it leads where such use needs to.
+    fn serves(&self, wanted: Use) -> bool {
+        !self.is_forward || wanted == Use::PlainRequests
     }
 
     /// Whether it can be expected to carry another request. One that must not be sent twice goes
@@ -114,51 +122,77 @@ impl Lines {
         }
     }
 
-    fn take(&self, session: &Session<'_>) -> Option<Line> {
+    fn take(&self, session: &Session<'_>, wanted: Use) -> Option<Line> {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.get_mut(&(session.to.clone(), session.is_secure()))?.pop()
+        let waiting = lines.get_mut(&(session.to.clone(), session.is_secure()))?;
+        let at = waiting.iter().rposition(|line| line.serves(wanted))?;
+        Some(waiting.remove(at))
     }
 }
 
-/// A connection for one request: the client's own, one that waits, or a new one. Its address is
+/// A connection for one request: the client's own, one that waits, or a new one. Where it leads is
 /// checked under the permit in every case.
 pub(crate) async fn line(
     session: &Session<'_>,
     permit: Permit,
     own: Option<Line>,
-    may_repeat: bool,
+    (may_repeat, wanted): (bool, Use),
 ) -> Result<(Line, Permit), Refusal> {
     let host = &*session.context.seams.host;
-    let mut next = own.or_else(|| session.context.lines.take(session));
+    // SECURITY: B1; where the policy lists addresses, nobody but us looks the name up.
+    let must_tunnel = session.is_secure() || permit.lists_addresses();
+    let wanted = if must_tunnel { Use::Tunnel } else { wanted };
+    let own = own.filter(|line| line.serves(wanted));
+    let mut next = own.or_else(|| session.context.lines.take(session, wanted));
     while let Some(mut line) = next {
-        if line.is_fit(may_repeat).await && recheck(&permit, line.address.ip(), host).is_ok() {
+        if line.is_fit(may_repeat).await && recheck(&permit, line.reached, host).is_ok() {
             return Ok((line, permit));
         }
-        next = session.context.lines.take(session);
+        next = session.context.lines.take(session, wanted);
     }
-    let (upward, address, permit) = dial(session, permit, session.alpn()).await?;
-    Ok((Line::new(upward, address), permit))
+    let (dialled, permit) = reach_now(session, permit, wanted).await?;
+    let is_forward = dialled.is_forward;
+    let (upward, reached) = secure(session, dialled, session.alpn()).await?;
+    Ok((Line { is_forward, ..Line::new(upward, reached) }, permit))
 }
 
-/// A new connection, with TLS where the session has it.
+/// A new connection to the server itself, with TLS where the session has it.
 pub(crate) async fn dial(
     session: &Session<'_>,
     permit: Permit,
     offer: Alpn,
-) -> Result<(Upward, SocketAddr, Permit), Refusal> {
+) -> Result<(Upward, Reached, Permit), Refusal> {
+    let (dialled, permit) = reach_now(session, permit, Use::Tunnel).await?;
+    let (upward, reached) = secure(session, dialled, offer).await?;
+    Ok((upward, reached, permit))
+}
+
+/// A new connection that the policy allows which is in force when it stands.
+async fn reach_now(
+    session: &Session<'_>,
+    permit: Permit,
+    wanted: Use,
+) -> Result<(Dialled, Permit), Refusal> {
     let context = session.context;
-    let upstream = vet(permit, &context.resolve, &*context.seams.host).await?;
-    let Dialled { stream, address } = exchange::dial(&upstream).await?;
-    let mut permit = upstream.into_permit();
-    permit.refresh(&mut context.policy.clone(), address.ip())?;
+    let (dialled, mut permit) = reach(context, permit, wanted).await?;
+    permit.refresh(&mut context.policy.clone(), dialled.reached)?;
+    Ok((dialled, permit))
+}
+
+async fn secure(
+    session: &Session<'_>,
+    dialled: Dialled,
+    offer: Alpn,
+) -> Result<(Upward, Reached), Refusal> {
+    let Dialled { stream, reached, .. } = dialled;
     let upward = if session.is_secure() {
         let host = &session.to.host;
-        let secured = context.seams.tls.outward.connect(stream, host, offer).await;
+        let secured = session.context.seams.tls.outward.connect(stream, host, offer).await;
         Upward::Secure(Box::new(secured.map_err(|error| Refusal::outward(&error))?))
     } else {
         Upward::Plain(stream)
     };
-    Ok((upward, address, permit))
+    Ok((upward, reached))
 }
 
 /// A permit for the session's connection under the policy that is in force.

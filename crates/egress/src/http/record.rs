@@ -70,10 +70,10 @@ impl RequestRecord {
 
     /// Reports that it was allowed, or that its denial was only noted; says whether that is on
     /// record.
-    pub(crate) fn allowed(mut self, passed: &Passed, address: IpAddr) -> bool {
+    pub(crate) fn allowed(mut self, passed: &Passed, address: Option<IpAddr>) -> bool {
         self.http.rule = Some(passed.rule.clone());
         self.http.operations.clone_from(&passed.operations);
-        self.http.destination.address = Some(address);
+        self.http.destination.address = address;
         let is_noted = passed.noted.is_some();
         self.http.outcome = if is_noted { Outcome::Noted } else { Outcome::Allowed };
         self.http.reason = passed.noted.as_ref().map(Refusal::to_reason);
@@ -137,10 +137,10 @@ impl<'a> Account<'a> {
 
     /// Reports that the request goes upstream; says whether that is on record, without which
     /// nothing of it does.
-    pub(crate) fn allowed(self, passed: &Passed, address: IpAddr) -> bool {
+    pub(crate) fn allowed(self, passed: &Passed, address: Option<IpAddr>) -> bool {
         match self.attempt {
             Some(attempt) if !self.is_judged => {
-                attempt.allowed(&passed.rule, Some(address), self.request.http.generation)
+                attempt.allowed(&passed.rule, address, self.request.http.generation)
             }
             Some(attempt) => {
                 attempt.told_by_request();

@@ -17,6 +17,8 @@ pub(crate) enum Failed {
     Unanswered(io::Error),
     /// One side broke off in the middle.
     Midway,
+    /// The operator's proxy, which was asked for the request, refused it with this status.
+    Proxy(u16),
 }
 
 /// What came of an answer.
@@ -40,6 +42,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) stays: bool,
     /// The WebSocket that it asks for.
     pub(crate) upgrade: Option<&'a Upgrade>,
+    /// Whether the operator's proxy was asked for it.
+    pub(crate) is_forward: bool,
 }
 
 /// Passes one answer on, interim ones before it.
@@ -64,6 +68,10 @@ pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
             send(to, &bytes).await.map_err(|_| Failed::Midway)?;
         }
     };
+    if asked.is_forward && head.status == 407 {
+        // The proxy means us by it, not the client.
+        return Err(Failed::Proxy(head.status));
+    }
     if head.status == 101 {
         return switch(asked, &head, to).await;
     }

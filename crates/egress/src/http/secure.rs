@@ -1,8 +1,6 @@
 //! Ending TLS, so that what it carries can be judged. The server is asked first what it speaks, or
 //! was asked before: the client is offered just that.
 
-use std::net::SocketAddr;
-
 use openshell_codec::client_hello::ClientHello;
 use openshell_types::Host;
 use rustls::AlertDescription;
@@ -17,9 +15,10 @@ use crate::refusal::Refusal;
 use crate::report::Attempt;
 use crate::stream::Upward;
 use crate::tls::{Alpn, Protocol, accept, alert, negotiated};
+use crate::upstream_proxy::Reached;
 
 /// What the server speaks, and a connection to it if one was needed to learn that.
-type Chosen = (Option<Protocol>, Option<(Upward, SocketAddr)>);
+type Chosen = (Option<Protocol>, Option<(Upward, Reached)>);
 
 /// A refusal, and what the client's TLS is told.
 type Refused = (Refusal, AlertDescription);
@@ -66,7 +65,7 @@ pub(super) async fn serve(
     if protocol == Some(Protocol::Http2) {
         streams(&session, client, own, record).await;
     } else {
-        let own = own.map(|(upward, address)| Line::new(upward, address));
+        let own = own.map(|(upward, reached)| Line::new(upward, reached));
         requests(&session, Client::new(client, &[]), own, record).await;
     }
 }
@@ -117,13 +116,13 @@ async fn choose(session: &Session<'_>, offer: Alpn) -> Result<Chosen, Refused> {
                 (refusal, description)
             };
             let permit = line::permit(session).map_err(fail)?;
-            let (upward, address, _) = line::dial(session, permit, offer).await.map_err(fail)?;
+            let (upward, reached, _) = line::dial(session, permit, offer).await.map_err(fail)?;
             let protocol = match &upward {
                 Upward::Secure(stream) => negotiated(stream),
                 Upward::Plain(_) => None,
             };
             tls.remembered.put(&to.host, to.port, offer, protocol);
-            (protocol, Some((upward, address)))
+            (protocol, Some((upward, reached)))
         }
     };
     if offer == Alpn::Http2 && protocol != Some(Protocol::Http2) {

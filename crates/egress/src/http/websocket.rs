@@ -4,7 +4,6 @@
 //! Told are the upgrade, the first message that passes, and each that does not, or is only noted:
 //! one event for each message of a busy connection would bury the others.
 
-use std::net::SocketAddr;
 use std::pin::pin;
 
 use openshell_codec::http1::RequestHead;
@@ -29,6 +28,7 @@ use crate::ledger::Meter;
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::stream::Stream;
+use crate::upstream_proxy::Reached;
 use crate::vet::recheck;
 
 /// A request for a WebSocket that may be one.
@@ -73,14 +73,14 @@ pub(super) async fn serve<C: Stream>(
     line: Line,
     opened: Opened<'_>,
 ) -> End {
-    let Line { inbox: mut from_server, write: mut to_server, address, .. } = line;
+    let Line { inbox: mut from_server, write: mut to_server, reached, .. } = line;
     let Client { inbox, write } = client;
     let (say, said) = oneshot::channel();
     let deflate = opened.agreed.deflate;
     let mut talk = Talk {
         session,
         opened,
-        address,
+        reached,
         // A policy of another number is asked again before the first message.
         judged_by: None,
         policies: session.context.policy.clone(),
@@ -205,7 +205,7 @@ async fn down<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
 struct Talk<'a> {
     session: &'a Session<'a>,
     opened: Opened<'a>,
-    address: SocketAddr,
+    reached: Reached,
     /// The policy that allowed the upgrade last.
     judged_by: Option<Generation>,
     policies: PolicyWatch,
@@ -356,7 +356,7 @@ impl<'a> Talk<'a> {
             Ok(passed) if passed.noted.is_some() || !self.is_told => {
                 self.is_told |= passed.noted.is_none();
                 // SECURITY: M13; nothing goes upstream without its record.
-                let is_kept = record.allowed(&passed, self.address.ip());
+                let is_kept = record.allowed(&passed, self.reached.ip());
                 if is_kept { Ok(()) } else { Err(Over::Unrecorded) }
             }
             Ok(_) => Ok(()),
@@ -387,7 +387,7 @@ impl<'a> Talk<'a> {
     fn upgrade(&self, record: &mut RequestRecord) -> Result<(Reading, Generation), Refusal> {
         let (session, question) = (self.session, &self.opened.question);
         let permit = line::permit(session)?;
-        recheck(&permit, self.address.ip(), &*session.context.seams.host)?;
+        recheck(&permit, self.reached, &*session.context.seams.host)?;
         let reading = judge::read(session, &permit, question, record)?;
         if !reading.has_messages() {
             let detail = "no rule of protocol `websocket` is for this path".to_owned();

@@ -10,7 +10,7 @@ use super::world::*;
 
 /// A name server that gives the answers of `sets` in turn to questions for A, with TTL 0, and
 /// counts them.
-async fn name_server(sets: Vec<Vec<Ipv4Addr>>) -> (SocketAddr, Arc<AtomicUsize>) {
+pub(super) async fn name_server(sets: Vec<Vec<Ipv4Addr>>) -> (SocketAddr, Arc<AtomicUsize>) {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
@@ -43,12 +43,12 @@ fn options(server: SocketAddr) -> Options {
     Options { resolver: vec![server], ..Options::default() }
 }
 
-fn connect_to(to: &str) -> String {
+pub(super) fn connect_to(to: &str) -> String {
     format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n")
 }
 
 /// An address of this host that is not loopback.
-fn outer_address() -> Ipv4Addr {
+pub(super) fn outer_address() -> Ipv4Addr {
     let socket = StdUdpSocket::bind("0.0.0.0:0").unwrap();
     socket.connect("192.0.2.1:9").unwrap();
     match socket.local_addr().unwrap().ip() {

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::world::*;
 use crate::authorize::authorize;
 use crate::seams::PolicyInForce;
+use crate::upstream_proxy::Reached;
 
 #[tokio::test]
 async fn e10_a_tunnel_is_closed_when_the_policy_changes_its_mind() {
@@ -67,7 +68,7 @@ async fn e10_a_stale_permit_does_not_relay() {
     let to = Authority::parse("host.openshell.internal:80").unwrap();
     let mut permit = authorize(Arc::clone(&old), to, by).unwrap();
     let (sender, mut policies) = watch::channel(old);
-    let loopback = "127.0.0.1".parse().unwrap();
+    let loopback = Reached::Address("127.0.0.1:1".parse().unwrap());
     assert!(permit.refresh(&mut policies, loopback).is_ok());
     sender.send_replace(in_force(&host_endpoint(80), 2));
     assert!(permit.refresh(&mut policies, loopback).is_ok());

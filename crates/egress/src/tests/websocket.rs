@@ -100,7 +100,7 @@ pub(super) fn text(text: &str) -> Vec<u8> {
     out
 }
 
-fn upgrade(port: u16, path: &str, extra: &str) -> String {
+pub(super) fn upgrade(port: u16, path: &str, extra: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: host.openshell.internal:{port}\r\nConnection: \
          keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\

@@ -22,6 +22,7 @@ use crate::names::Pool;
 use crate::seams::{HostAddresses, Identified, Identify, PolicyInForce, Report, Unidentified};
 use crate::settings::{ResolverConfig, Seams, Settings};
 use crate::tls::{Authority, Outward, Tls};
+use crate::upstream_proxy::UpstreamProxy;
 
 pub(crate) const CURL: FileId = FileId { device: 1, inode: 10 };
 
@@ -91,6 +92,8 @@ pub(super) struct Options {
     pub(super) ca_file: Option<Vec<u8>>,
     /// The second that it is for budgets; else they go by the clock.
     pub(super) second: Option<Arc<AtomicI64>>,
+    /// The proxy through which upstreams are reached.
+    pub(super) proxy: Option<UpstreamProxy>,
 }
 
 impl Default for Options {
@@ -102,6 +105,7 @@ impl Default for Options {
             max_connections: 1000,
             ca_file: None,
             second: None,
+            proxy: None,
         }
     }
 }
@@ -147,6 +151,7 @@ impl World {
         let (sender, receiver) = watch::channel(Arc::new(in_force));
         let settings = Settings {
             resolver: ResolverConfig::Servers(options.resolver),
+            proxy: options.proxy,
             own_addresses: [Ipv4Addr::LOCALHOST.into(), crate::settings::OWN_V6.into()],
             proxy_port: Port::new(proxy.port()).unwrap(),
             max_connections: options.max_connections,

@@ -10,7 +10,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use thiserror::Error;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -20,9 +20,10 @@ use tokio_rustls::client::TlsStream;
 use super::alpn::{Alpn, Protocol};
 use super::fault::OutwardError;
 use crate::limits;
+use crate::upstream_proxy::Outbound;
 
 /// A connection to an upstream whose certificate was verified for the permitted name.
-pub type Verified = TlsStream<TcpStream>;
+pub type Verified = TlsStream<Outbound>;
 
 /// Speaks TLS with upstreams. Trusted are the authorities that this machine trusts and those of
 /// the operator; there is no way to trust without verifying.
@@ -82,12 +83,12 @@ impl Outward {
 
     /// Ends the handshake with `host` over `stream`, asking for it by name, and offers what its
     /// client offered.
-    pub async fn connect(
+    pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
-        stream: TcpStream,
+        stream: S,
         host: &Host,
         offer: Alpn,
-    ) -> Result<Verified, OutwardError> {
+    ) -> Result<TlsStream<S>, OutwardError> {
         let name = match host {
             Host::Name(name) => ServerName::try_from(name.as_str().to_owned())
                 .map_err(|_| OutwardError::no_name(host))?,
@@ -131,7 +132,7 @@ impl fmt::Debug for Outward {
 }
 
 /// What the upstream chose to speak.
-pub fn negotiated(stream: &Verified) -> Option<Protocol> {
+pub fn negotiated<S>(stream: &TlsStream<S>) -> Option<Protocol> {
     stream.get_ref().1.alpn_protocol().and_then(Protocol::from_wire)
 }
 

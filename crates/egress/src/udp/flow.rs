@@ -17,6 +17,7 @@ use crate::ledger::Meter;
 use crate::refusal::Refusal;
 use crate::report::Attempt;
 use crate::seams::UdpSocket;
+use crate::upstream_proxy::{self, Reached};
 use crate::vet::vet;
 use crate::{intent, limits};
 
@@ -84,6 +85,7 @@ async fn open(context: &Context, ends: Ends, attempt: &mut Attempt) -> Result<Se
     let permit = authorize_datagrams(policy, to, who.caller)?;
     permit.meter(context).check(0)?;
     let upstream = vet(permit, &context.resolve, &*context.seams.host).await?;
+    upstream_proxy::check_datagrams(context, &upstream)?;
     // Nothing tells whether one answers, so the first is taken.
     let address = upstream.addresses().first().copied();
     let address = address
@@ -93,7 +95,7 @@ async fn open(context: &Context, ends: Ends, attempt: &mut Attempt) -> Result<Se
         Refusal::unreachable("upstream_unreachable", detail)
     })?;
     let mut permit = upstream.into_permit();
-    permit.refresh(&mut context.policy.clone(), address.ip())?;
+    permit.refresh(&mut context.policy.clone(), Reached::Address(address))?;
     let meter = permit.meter(context);
     Ok(Server { socket, address, permit, meter })
 }
@@ -125,7 +127,7 @@ async fn relay(
     if policies.borrow_and_update().generation != generation {
         policies.mark_changed();
     }
-    let revoked = permit.revoked(&mut policies, Some(address.ip()));
+    let revoked = permit.revoked(&mut policies, Some(Reached::Address(address)));
     tokio::pin!(revoked);
     let mut quiet = Instant::now() + limits::FLOW_IDLE;
     loop {

@@ -98,6 +98,8 @@ impl World {
             supervisor_binary: supervisor_binary(),
             uid_blocks: folder.path().join("uid-blocks.json"),
             upstream: Upstream::default(),
+            // As long as it may be: each start shows that it arrives.
+            proxy_auth: Some(Redacted::new(format!("ada:{}", "\"".repeat(4092)))),
         });
         let (join, joined) = mpsc::channel(4);
         let gateway = serve(folder.path(), join.clone());

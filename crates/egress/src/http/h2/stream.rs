@@ -43,14 +43,14 @@ pub(super) async fn serve(
     };
     match admitted {
         Ok(Admitted { mut passed, held, ready, mut meter, room: _room }) => {
-            let Ready { mut requests, address, place: _place } = ready;
+            let Ready { mut requests, reached, place: _place } = ready;
             if let Err(refusal) = meter.count(passed.count) {
                 let refusal = passed.about(head.head.method.as_str(), refusal);
                 say(&record, answer, &refusal, is_grpc);
                 return record.refused(&refusal);
             }
             // SECURITY: M13; nothing goes upstream without its record.
-            if !record.allowed(&passed, address.ip()) {
+            if !record.allowed(&passed, reached.ip()) {
                 return answer.send_reset(Reason::INTERNAL_ERROR);
             }
             let is_decoded = passed.body.is_some();

@@ -1,6 +1,5 @@
 //! The connection to the server that carries a client's streams.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,6 +15,7 @@ use crate::limits;
 use crate::refusal::Refusal;
 use crate::stream::Upward;
 use crate::tls::{Protocol, negotiated};
+use crate::upstream_proxy::Reached;
 use crate::vet::recheck;
 
 /// One connection that takes requests, made when the first stream needs it, and again when it is
@@ -33,7 +33,7 @@ struct Held {
 
 struct Open {
     requests: SendRequest<Bytes>,
-    address: SocketAddr,
+    reached: Reached,
     room: Arc<Room>,
     /// Drives it for as long as it is wanted.
     driver: AbortOnDropHandle<()>,
@@ -41,9 +41,9 @@ struct Open {
 
 impl<'a> Upstream<'a> {
     /// With a connection that is there, if there is one.
-    pub(super) async fn new(session: &'a Session<'a>, own: Option<(Upward, SocketAddr)>) -> Self {
+    pub(super) async fn new(session: &'a Session<'a>, own: Option<(Upward, Reached)>) -> Self {
         let open = match own {
-            Some((upward, address)) => start(upward, address).await.ok(),
+            Some((upward, reached)) => start(upward, reached).await.ok(),
             None => None,
         };
         Self { session, held: Mutex::new(Held { open, leaving: Vec::new() }) }
@@ -54,11 +54,11 @@ impl<'a> Upstream<'a> {
     /// SECURITY: E10; what waits within the connection would be sent whatever the policy says then.
     pub(super) async fn ready(&self, mut permit: Permit) -> Result<(Ready, Permit), Refusal> {
         loop {
-            let (requests, address, room);
-            (requests, address, room, permit) = self.connection(permit).await?;
+            let (requests, reached, room);
+            (requests, reached, room, permit) = self.connection(permit).await?;
             let most = requests.current_max_send_streams();
             if let Some(place) = Place::take(&room, most) {
-                return Ok((Ready { requests, address, place }, permit));
+                return Ok((Ready { requests, reached, place }, permit));
             }
             // Now and then the connection is looked at, too: the server may have said goodbye.
             let _late = timeout(limits::ROOM_TICK, room.freed.notified()).await;
@@ -68,18 +68,18 @@ impl<'a> Upstream<'a> {
     async fn connection(
         &self,
         permit: Permit,
-    ) -> Result<(SendRequest<Bytes>, SocketAddr, Arc<Room>, Permit), Refusal> {
+    ) -> Result<(SendRequest<Bytes>, Reached, Arc<Room>, Permit), Refusal> {
         let mut held = self.held.lock().await;
-        if let Some(Open { requests, address, room, .. }) = &held.open {
-            let (requests, address, room) = (requests.clone(), *address, Arc::clone(room));
-            recheck(&permit, address.ip(), &*self.session.context.seams.host)?;
+        if let Some(Open { requests, reached, room, .. }) = &held.open {
+            let (requests, reached, room) = (requests.clone(), *reached, Arc::clone(room));
+            recheck(&permit, reached, &*self.session.context.seams.host)?;
             // It takes requests as long as the server did not say goodbye.
             if let Ok(Ok(requests)) = timeout(limits::DIAL_TIMEOUT, requests.ready()).await {
-                return Ok((requests, address, room, permit));
+                return Ok((requests, reached, room, permit));
             }
         }
         let session = self.session;
-        let (upward, address, permit) = line::dial(session, permit, session.alpn()).await?;
+        let (upward, reached, permit) = line::dial(session, permit, session.alpn()).await?;
         let speaks = match &upward {
             Upward::Secure(stream) => negotiated(stream) == Some(Protocol::Http2),
             // SECURITY: C12; a server that does not know HTTP/2 fails the handshake below.
@@ -89,7 +89,7 @@ impl<'a> Upstream<'a> {
             let detail = format!("`{}` no longer speaks HTTP/2", session.to.host);
             return Err(Refusal::bad_answer(detail));
         }
-        let fresh = start(upward, address).await?;
+        let fresh = start(upward, reached).await?;
         let (requests, room) = (fresh.requests.clone(), Arc::clone(&fresh.room));
         held.leaving.retain(|driver| !driver.is_finished());
         if let Some(Open { driver, .. }) = held.open.replace(fresh) {
@@ -97,14 +97,14 @@ impl<'a> Upstream<'a> {
         }
         drop(held);
         let requests = requests.ready().await.map_err(|error| broken(&error))?;
-        Ok((requests, address, room, permit))
+        Ok((requests, reached, room, permit))
     }
 }
 
 /// A connection for one request.
 pub(super) struct Ready {
     pub(super) requests: SendRequest<Bytes>,
-    pub(super) address: SocketAddr,
+    pub(super) reached: Reached,
     /// Is given back when the request is over.
     pub(super) place: Place,
 }
@@ -134,7 +134,7 @@ impl Drop for Place {
     }
 }
 
-async fn start(upward: Upward, address: SocketAddr) -> Result<Open, Refusal> {
+async fn start(upward: Upward, reached: Reached) -> Result<Open, Refusal> {
     let handshake = h2::client::Builder::new()
         .enable_push(false)
         .initial_window_size(limits::STREAM_WINDOW)
@@ -152,7 +152,7 @@ async fn start(upward: Upward, address: SocketAddr) -> Result<Open, Refusal> {
         }
     });
     let room = Arc::default();
-    Ok(Open { requests, address, room, driver: AbortOnDropHandle::new(driver) })
+    Ok(Open { requests, reached, room, driver: AbortOnDropHandle::new(driver) })
 }
 
 /// The server's side of HTTP/2 failed.

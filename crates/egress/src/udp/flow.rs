@@ -121,7 +121,7 @@ async fn relay(
     let (rule, generation) = (permit.rule().to_owned(), permit.generation());
     // SECURITY: M13; nothing leaves without a record.
     if !attempt.allowed(&rule, Some(address.ip()), generation) {
-        return;
+        return refuse(context, client, datagrams, generation).await;
     }
     let mut policies = context.policy.clone();
     if policies.borrow_and_update().generation != generation {
@@ -162,7 +162,7 @@ async fn up(
     datagram: &[u8],
     meter: &mut Meter,
 ) -> Result<(), Refusal> {
-    meter.charge(datagram.len())?;
+    meter.charge(datagram.len()).inspect_err(|_| client.refuse(datagram.len()))?;
     let sent = server.send(datagram).await;
     // What came back for an earlier datagram: nobody listens there.
     if sent.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {

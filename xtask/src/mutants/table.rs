@@ -157,7 +157,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
     // The capture.
     Mutant {
         name: "capture: TCP is not handed to the listener (raw IPv4, IPv6, DoT)",
-        edits: &[edit(NFT, ".tproxy(address, PROXY_PORT)\n", "\n")],
+        edits: &[edit(
+            NFT,
+            ".protocol(TCP)\n                .tproxy(address, PROXY_PORT)\n",
+            ".protocol(TCP)\n",
+        )],
         test: Test::Programs("bypass", "raw_ipv"),
         says: "raw_ipv",
     },
@@ -193,7 +197,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "capture: every name exists (a static program with its own resolver, A7)",
         edits: &[edit(
             "crates/egress/src/dns.rs",
-            "if !context.policy.borrow().policy.resolves(&name) {",
+            "if !policy.policy.resolves(&name) {",
             "if false {",
         )],
         test: Test::Programs("bypass", "a_static_program"),
@@ -586,5 +590,25 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ],
         test: Test::Target(ISOLATION, "jail", "k13_no_descriptor"),
         says: "k13",
+    },
+    Mutant {
+        name: "egress: datagrams are judged as connections",
+        edits: &[edit(
+            "crates/egress/src/authorize.rs",
+            "Transport::Udp => policy.policy.datagram(&destination, by, now),",
+            "Transport::Udp => policy.policy.connect(&destination, by, now),",
+        )],
+        test: Test::Unit(EGRESS, "tcp_and_udp_are_permitted_apart"),
+        says: "",
+    },
+    Mutant {
+        name: "identity: a datagram is of the program that connected last (J13)",
+        edits: &[edit(
+            "crates/supervisor/src/callers.rs",
+            "if mark == 0 {\n            return Err(Unidentified::NotConnected);\n        }",
+            "let mark = self.records().senders.0.keys().next_back().copied().unwrap_or(mark);",
+        )],
+        test: Test::Programs("decisions", "a_program_cannot_send"),
+        says: "",
     },
 ];

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 
+use super::soak;
 use crate::run::Outcome;
 
 /// What the server answers with a byte; see [`super::connect::Server`].
@@ -207,14 +208,16 @@ fn idle(at: SocketAddr, to: &str, count: u32) -> io::Result<()> {
     each_line(|_| Ok(()))
 }
 
+/// Asks for each of the soak's paths some times; `allowed` says, between spaces, for which.
 fn steady(at: SocketAddr, to: &str, allowed: &str) -> io::Result<()> {
-    const ROUNDS: u32 = 40;
+    const ROUNDS: u32 = 12;
     let (mut asked, mut wrong) = (0_u64, 0_u64);
     let mut stream = connect(at)?;
     for _ in 0..ROUNDS {
-        for path in ["always", "even", "odd", "never"] {
-            let status = ask(&mut stream, to, path)?;
-            let expected = if path == "always" || path == allowed { 200 } else { 403 };
+        for path in soak::PATHS {
+            let status = ask(&mut stream, to, path.trim_start_matches('/'))?;
+            let is_allowed = allowed.split(' ').any(|allowed| allowed == path);
+            let expected = if is_allowed { 200 } else { 403 };
             asked += 1;
             wrong += u64::from(status != expected);
             if status != 200 {

@@ -9,7 +9,7 @@ use super::connect::Probe;
 use super::place::{HOST, Place, supervisor_pid};
 use super::requests::{Site, endpoint};
 use super::samples::say;
-use crate::run::Outcome;
+use crate::run::{Outcome, cargo, output};
 
 /// Connections that had a request each, and wait. A sandbox serves an eighth of the open files that
 /// its starter may have: with 20,000 that is 2,500 connections.
@@ -27,21 +27,9 @@ const SANDBOX: &str = "bench-soak";
 pub fn measure(place: &Place, seconds: u32) -> Outcome {
     place.run(&["gateway", "stop"])?;
     let site = Site::start(place)?;
-    let policies = [("even", "odd"), ("odd", "even")].map(|(allowed, denied)| {
-        let rules = format!(
-            "rules: [{{ allow: {{ method: GET, path: '/{{always,{allowed}}}' }} }}], deny_rules: [{{ \
-             path: '/{{never,{denied}}}' }}]"
-        );
-        let text = format!(
-            "version: 1\nnetwork_policies:\n  soak:\n    endpoints:\n{}    binaries:\n      - {{ path: \
-             /probe/xtask }}\n",
-            endpoint(site.plain, &rules)
-        );
-        (allowed, place.policy(&format!("{allowed}.yaml"), &text))
-    });
-    let [(even, even_file), (odd, odd_file)] = policies;
-    let (even_file, odd_file) = (even_file?, odd_file?);
-    place.sandbox(SANDBOX, &even_file)?;
+    let policies = policies(place, site.plain)?;
+    let first = policies.first().ok_or("there is no policy")?;
+    place.sandbox(SANDBOX, &first.file)?;
     let supervisor = supervisor_pid(place)?;
     let port = site.plain.to_string();
     let count = IDLE.to_string();
@@ -57,7 +45,8 @@ pub fn measure(place: &Place, seconds: u32) -> Outcome {
     let (mut warm, mut most) = (0, 0);
     while began.elapsed() < Duration::from_secs(u64::from(seconds)) {
         let second = Instant::now();
-        let (allowed, file) = if flips % 2 == 0 { (even, &even_file) } else { (odd, &odd_file) };
+        let turn = usize::try_from(flips).unwrap_or_default() % policies.len();
+        let Some(Expected { file, allowed }) = policies.get(turn) else { break };
         place.run(&["policy", "set", SANDBOX, "--policy", file, "--wait"])?;
         steady.ask(allowed)?;
         requests += steady.number()?;
@@ -80,6 +69,60 @@ pub fn measure(place: &Place, seconds: u32) -> Outcome {
     half_sent(place, &supervisor, &port)?;
     place.run(&["sandbox", "delete", SANDBOX])
 }
+
+/// A policy, and what it allows.
+struct Expected {
+    file: String,
+    /// Paths, between spaces.
+    allowed: String,
+}
+
+/// The policies that take turns. What they allow is the oracle's word, which has no code in common
+/// with what decides.
+fn policies(place: &Place, port: u16) -> Outcome<Vec<Expected>> {
+    let expected = |(number, rules): (usize, &&str)| {
+        let text = format!(
+            "version: 1\nnetwork_policies:\n  soak:\n    endpoints:\n{}    binaries:\n      - {{ path: \
+             {PROBE} }}\n",
+            endpoint(port, rules)
+        );
+        let file = place.policy(&format!("soak-{number}.yaml"), &text)?;
+        let mut oracle = cargo();
+        oracle.args(["run", "--quiet", "--release", "--package", "openshell-policy-oracle", "--"]);
+        oracle.args(["allowed", "--policy", &file, "--host", HOST, "--port", &port.to_string()]);
+        let said = output(oracle.args(["--binary", PROBE]).args(PATHS))?;
+        Ok(Expected { file, allowed: said.split_whitespace().collect::<Vec<_>>().join(" ") })
+    };
+    RULES.iter().enumerate().map(expected).collect()
+}
+
+/// What the policies say of requests. The first path is allowed by all.
+const RULES: &[&str] = &[
+    "rules: [{ allow: { method: GET, path: '/{always,even}' } }], deny_rules: [{ path: /never }]",
+    "rules: [{ allow: { method: GET, path: '/{always,odd}' } }], deny_rules: [{ path: /even }]",
+    "access: read-only, deny_rules: [{ path: '/items/**' }, { method: GET, path: /never }]",
+    "rules: [{ allow: { method: '*', path: '/**' } }], deny_rules: [{ path: '/items/*/secret' }]",
+    "rules: [{ allow: { method: GET, path: '/items/*' } }, { allow: { path: /always } }]",
+    "rules: [{ allow: { method: POST, path: '/**' } }, { allow: { method: GET, path: /always } }]",
+];
+
+/// What is asked for, each time.
+pub const PATHS: [&str; 12] = [
+    "/always",
+    "/even",
+    "/odd",
+    "/never",
+    "/items",
+    "/items/1",
+    "/items/1/secret",
+    "/items/1/open",
+    "/ITEMS/1/SECRET",
+    "/alwaysnot",
+    "/always/not",
+    "/",
+];
+
+const PROBE: &str = "/probe/xtask";
 
 fn half_sent(place: &Place, supervisor: &str, port: &str) -> Outcome {
     println!("\n{HALF_SENT} requests that are begun and never ended");

@@ -13,6 +13,7 @@ mod place;
 mod policy;
 mod probe;
 mod requests;
+mod rivals;
 mod samples;
 mod soak;
 mod start;

@@ -9,6 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::place::{HOST, Place, supervisor_pid};
+use super::rivals::Rivals;
 use super::samples::say;
 use crate::run::{Outcome, output};
 
@@ -44,17 +45,22 @@ pub fn measure(place: &Place) -> Outcome {
     println!("\nthe same within TLS, HTTP/1.1");
     let url = |host: &str| format!("https://{host}:{}/", site.secure);
     let (inside, outside) = (url(HOST), url("127.0.0.1"));
-    compare(&mut [
-        Subject::inside(place, "OpenShell, ended and judged", &supervisor, &inside, &[]),
-        Subject::outside("direct", None, &outside, &[]),
-    ])?;
+    let rivals = Rivals::secure(&site)?;
+    let mut subjects =
+        vec![Subject::inside(place, "OpenShell, ended and judged", &supervisor, &inside, &[])];
+    subjects.extend(rivals.0.iter().map(|rival| {
+        let url = format!("https://127.0.0.1:{}/", rival.port);
+        Subject::outside(rival.name, Some(rival.pid()), &url, &[])
+    }));
+    subjects.push(Subject::outside("direct", None, &outside, &[]));
+    compare(&mut subjects)?;
     println!("\none request a connection, within TLS");
     let close = ["-H", "Connection: close"];
     compare(&mut [
         Subject::inside(place, "OpenShell, ended and judged", &supervisor, &inside, &close),
         Subject::outside("direct", None, &outside, &close),
     ])?;
-    download(place, &site)?;
+    download(place, &site, &rivals)?;
     place.run(&["sandbox", "delete", SANDBOX])
 }
 
@@ -62,7 +68,7 @@ fn plain(place: &Place, site: &Site, supervisor: &str) -> Outcome {
     let inside = format!("http://{HOST}:{}/", site.plain);
     let mut subjects =
         vec![Subject::inside(place, "OpenShell, method and path", supervisor, &inside, &[])];
-    let rivals = Rivals::start(site)?;
+    let rivals = Rivals::plain(site)?;
     for rival in &rivals.0 {
         let url = format!("http://127.0.0.1:{}/", rival.port);
         let (script, pid) = (rival.script.display().to_string(), rival.pid());
@@ -170,47 +176,57 @@ fn median(figures: &[f64]) -> f64 {
     figures.get(figures.len() / 2).copied().unwrap_or(0.0)
 }
 
-fn download(place: &Place, site: &Site) -> Outcome {
+fn download(place: &Place, site: &Site, rivals: &Rivals) -> Outcome {
     println!("\ndownload of {} MiB", FILE_BYTES >> 20);
-    let authority = site.folder.join("ca.pem").display().to_string();
-    let get = |host: &str, secure: bool| {
-        let (scheme, port) = if secure { ("https", site.secure) } else { ("http", site.plain) };
-        format!("{scheme}://{host}:{port}/file")
+    let curl = ["curl", "--http1.1", "-sfk", "-o", "/dev/null", "-w", "%{speed_download}"];
+    let beside = |url: String| {
+        move || output(Command::new("curl").args(curl.iter().skip(1)).arg(&url)).and_then(megabytes)
     };
-    for (name, secure) in [("plain", false), ("within TLS", true)] {
-        let (inside, outside) = (get(HOST, secure), get("localhost", secure));
-        let curl = ["curl", "--http1.1", "-sf", "-o", "/dev/null", "-w", "%{speed_download}"];
-        let (mut captured, mut direct) = (Vec::new(), Vec::new());
+    for (scheme, port) in [("http", site.plain), ("https", site.secure)] {
+        let inside = format!("{scheme}://{HOST}:{port}/file");
+        let mut words = vec!["sandbox", "exec", "-n", SANDBOX, "--"];
+        words.extend(curl);
+        words.extend(["--noproxy", "*", &inside]);
+        let through = || output(&mut place.openshell(&words)).and_then(megabytes);
+        type Way<'a> = (&'a str, Box<dyn Fn() -> Outcome<f64> + 'a>, Vec<f64>);
+        let direct = beside(format!("{scheme}://localhost:{port}/file"));
+        let mut ways: Vec<Way<'_>> = vec![
+            ("direct", Box::new(direct), Vec::new()),
+            ("OpenShell", Box::new(through), Vec::new()),
+        ];
+        for rival in rivals.0.iter().filter(|_| scheme == "https") {
+            let url = format!("https://localhost:{}/file", rival.port);
+            ways.push((rival.name, Box::new(beside(url)), Vec::new()));
+        }
         for round in 0..=ROUNDS {
-            let mut words = vec!["sandbox", "exec", "-n", SANDBOX, "--"];
-            words.extend(curl);
-            words.extend(["--noproxy", "*", &inside]);
-            let through = output(&mut place.openshell(&words))?;
-            let mut command = Command::new("curl");
-            command.args(curl.iter().skip(1)).args(["--cacert", &authority, &outside]);
-            let beside = output(&mut command)?;
-            if round > 0 {
-                captured.push(megabytes(&through)?);
-                direct.push(megabytes(&beside)?);
+            for (_, get, speeds) in &mut ways {
+                let speed = get()?;
+                if round > 0 {
+                    speeds.push(speed);
+                }
             }
         }
-        let (captured, direct) = (median(&captured), median(&direct));
-        let ratio = captured / direct;
-        say(name, &format!("{captured:.0} MB/s, direct {direct:.0} MB/s, ratio {ratio:.2}"));
+        let direct = ways.first().map_or(0.0, |(_, _, speeds)| median(speeds));
+        for (name, _, speeds) in &ways {
+            let speed = median(speeds);
+            let ratio = speed / direct;
+            say(&format!("{scheme}, {name}"), &format!("{speed:.0} MB/s, ratio {ratio:.2}"));
+        }
     }
     Ok(())
 }
 
-fn megabytes(text: &str) -> Outcome<f64> {
+fn megabytes(text: String) -> Outcome<f64> {
     let bytes: f64 = text.trim().parse().map_err(|_| format!("curl said: {text}"))?;
     Ok(bytes / 1e6)
 }
 
 /// nginx with one short answer and one long file, plain and within TLS.
 pub struct Site {
-    folder: PathBuf,
+    /// Its files, its certificate among them.
+    pub folder: PathBuf,
     pub plain: u16,
-    secure: u16,
+    pub secure: u16,
     nginx: Child,
 }
 
@@ -252,7 +268,7 @@ impl Site {
         Ok(site)
     }
 
-    fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.plain))
     }
 
@@ -299,147 +315,13 @@ fn certify(folder: &Path) -> Outcome {
     run(&leaf)
 }
 
-/// Another proxy with a rule for method and path.
-struct Rival {
-    name: &'static str,
-    port: u16,
-    script: PathBuf,
-    process: Child,
-}
-
-impl Rival {
-    fn pid(&self) -> String {
-        self.process.id().to_string()
-    }
-}
-
-/// Those that are installed.
-struct Rivals(Vec<Rival>);
-
-impl Rivals {
-    fn start(site: &Site) -> Outcome<Self> {
-        let mut rivals = Self(Vec::new());
-        for (name, program, config, arguments) in [
-            ("Envoy, dynamic forward proxy with RBAC", "envoy", envoy as Config, &ENVOY as &[&str]),
-            ("haproxy, with an ACL", "haproxy", haproxy, &["-f"]),
-            ("squid, with an ACL", "squid", squid, &["-N", "-f"]),
-        ] {
-            if find(program).is_none() {
-                println!("  not beside it, since {program} is not installed: {name}");
-                continue;
-            }
-            let port = free_port()?;
-            let path = site.folder.join(format!("{program}.conf"));
-            // Envoy takes YAML by its file's name.
-            let path = if program == "envoy" { path.with_extension("yaml") } else { path };
-            let script = site.folder.join(format!("{program}.lua"));
-            let (config, lua) = config(site, port);
-            let failed = |error| format!("`{}`: {error}", path.display());
-            fs::write(&path, config).map_err(failed)?;
-            fs::write(&script, lua).map_err(failed)?;
-            let process = Command::new(program)
-                .args(arguments)
-                .arg(&path)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .map_err(|error| format!("{program}: {error}"))?;
-            rivals.0.push(Rival { name, port, script, process });
-            if let Err(error) = wait_for(port, program) {
-                println!("  not beside it, since {error}: {name}");
-                rivals.0.pop().iter_mut().for_each(|rival| end(&mut rival.process));
-            }
-        }
-        Ok(rivals)
-    }
-}
-
-impl Drop for Rivals {
-    fn drop(&mut self) {
-        self.0.iter_mut().for_each(|rival| end(&mut rival.process));
-    }
-}
-
-/// The configuration of a proxy on a port, and the script by which `wrk` asks it.
-type Config = fn(&Site, u16) -> (String, String);
-
-const ENVOY: [&str; 5] = ["--concurrency", "1", "--log-level", "off", "-c"];
-
-fn haproxy(site: &Site, port: u16) -> (String, String) {
-    let to = site.address();
-    let text = format!(
-        "global\n  nbthread 1\ndefaults\n  mode http\n  timeout client 60s\n  timeout server 60s\n  \
-         timeout connect 5s\n  http-reuse always\nfrontend f\n  bind 127.0.0.1:{port}\n  acl m method \
-         GET\n  acl p path_beg /\n  http-request deny unless m p\n  default_backend b\nbackend b\n  \
-         server s {to}\n"
-    );
-    (text, String::new())
-}
-
-fn squid(site: &Site, port: u16) -> (String, String) {
-    let (at, to) = (site.folder.display(), site.address());
-    let text = format!(
-        "http_port 127.0.0.1:{port}\nacl m method GET\nacl p urlpath_regex ^/\nhttp_access allow m p\n\
-         http_access deny all\ncache deny all\naccess_log none\ncache_log {at}/squid.log\npid_filename \
-         {at}/squid.pid\ncache_effective_user root\n"
-    );
-    (text, format!("wrk.path = \"http://{to}/\"\nwrk.headers[\"Host\"] = \"{to}\"\n"))
-}
-
-fn envoy(site: &Site, port: u16) -> (String, String) {
-    let api = "type.googleapis.com/envoy.extensions";
-    let cache = "dns_cache_config: { name: c, dns_lookup_family: V4_ONLY }";
-    let text = format!(
-        r#"static_resources:
-  listeners:
-  - address: {{ socket_address: {{ address: 127.0.0.1, port_value: {port} }} }}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": {api}.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: f
-          route_config:
-            virtual_hosts:
-            - {{ name: all, domains: ["*"], routes: [{{ match: {{ prefix: "/" }}, route: {{ cluster: d }} }}] }}
-          http_filters:
-          - name: envoy.filters.http.rbac
-            typed_config:
-              "@type": {api}.filters.http.rbac.v3.RBAC
-              rules:
-                action: ALLOW
-                policies:
-                  p:
-                    principals: [{{ any: true }}]
-                    permissions: [{{ and_rules: {{ rules: [{{ header: {{ name: ":method", string_match: {{ exact: GET }} }} }}, {{ url_path: {{ path: {{ prefix: "/" }} }} }}] }} }}]
-          - name: envoy.filters.http.dynamic_forward_proxy
-            typed_config:
-              "@type": {api}.filters.http.dynamic_forward_proxy.v3.FilterConfig
-              {cache}
-          - name: envoy.filters.http.router
-            typed_config:
-              "@type": {api}.filters.http.router.v3.Router
-  clusters:
-  - name: d
-    lb_policy: CLUSTER_PROVIDED
-    cluster_type:
-      name: envoy.clusters.dynamic_forward_proxy
-      typed_config:
-        "@type": {api}.clusters.dynamic_forward_proxy.v3.ClusterConfig
-        {cache}
-"#
-    );
-    (text, format!("wrk.headers[\"Host\"] = \"{}\"\n", site.address()))
-}
-
 /// A port that was free a moment ago.
-fn free_port() -> Outcome<u16> {
+pub fn free_port() -> Outcome<u16> {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     free.map(|address| address.port()).map_err(|error| format!("no port is free: {error}"))
 }
 
-fn wait_for(port: u16, program: &str) -> Outcome {
+pub fn wait_for(port: u16, program: &str) -> Outcome {
     let deadline = Instant::now() + Duration::from_secs(20);
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         if Instant::now() >= deadline {
@@ -451,13 +333,13 @@ fn wait_for(port: u16, program: &str) -> Outcome {
 }
 
 /// Ends a server that ends its own children when it is asked to.
-fn end(process: &mut Child) {
+pub fn end(process: &mut Child) {
     let _ = Command::new("kill").arg(process.id().to_string()).status();
     let _ = process.wait();
 }
 
 /// Where a program is installed.
-fn find(program: &str) -> Option<PathBuf> {
+pub fn find(program: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
     let standard = ["/usr/sbin", "/usr/bin"].map(PathBuf::from);
     let mut folders = standard.into_iter().chain(std::env::split_paths(&folders));

@@ -204,7 +204,7 @@ fn capture(has_v6: bool) -> Vec<Rule> {
             Rule::new("udp to the pool")
                 .family(address)
                 .protocol(UDP)
-                .for_network(pool(address))
+                .destination_network(pool(address))
                 .tproxy(address, PROXY_PORT)
                 .accept(),
         );
@@ -223,7 +223,7 @@ fn refuse() -> Vec<Rule> {
     rules.push(Rule::new("accept dns questions").protocol(UDP).destination_port(DNS_PORT).accept());
     for address in [IpAddr::V4(JAIL_V4), IpAddr::V6(JAIL_V6)] {
         let to_pool = Rule::new("accept udp to the pool").family(address).protocol(UDP);
-        rules.push(to_pool.for_network(pool(address)).accept());
+        rules.push(to_pool.destination_network(pool(address)).accept());
     }
     rules.extend(answers());
     rules.push(Rule::new("report").limit(REPORTS_PER_SECOND).log(LOG_GROUP, REPORTED_BYTES));
@@ -248,7 +248,10 @@ fn answers() -> Vec<Rule> {
     };
     let from_pool = |address| {
         let answers = Rule::new("accept udp answers").family(address).protocol(UDP);
-        answers.from_network(pool(address)).for_network(octets(address).as_slice()).accept()
+        answers
+            .source_network(pool(address))
+            .destination_network(octets(address).as_slice())
+            .accept()
     };
     vec![
         Rule::new("accept dns answers").protocol(UDP).source_port(DNS_PORT).accept(),

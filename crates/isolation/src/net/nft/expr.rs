@@ -71,13 +71,13 @@ impl Rule {
     }
 
     /// Matches destinations that begin with `network`, of the rule's family.
-    pub(super) fn for_network(self, network: &[u8]) -> Self {
+    pub(super) fn destination_network(self, network: &[u8]) -> Self {
         let offset = if self.is_v6 { 24 } else { 16 };
         self.payload(NETWORK_HEADER, offset, network.len() as u32).equals(network)
     }
 
     /// The same for sources.
-    pub(super) fn from_network(self, network: &[u8]) -> Self {
+    pub(super) fn source_network(self, network: &[u8]) -> Self {
         let offset = if self.is_v6 { 8 } else { 12 };
         self.payload(NETWORK_HEADER, offset, network.len() as u32).equals(network)
     }

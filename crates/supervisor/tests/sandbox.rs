@@ -255,7 +255,7 @@ async fn m03_a_pushed_policy_comes_into_force_and_a_broken_one_does_not() {
     // Many events are told some at a time, and a command may end before the last of them.
     for _ in 0..100 {
         link.exec(&["true"]).await;
-        if link.events.iter().filter(|e| e.record.contains("\"config\"")).count() >= 6 {
+        if link.events.iter().filter(|e| e.record.contains("\"config\"")).count() >= 5 {
             break;
         }
     }

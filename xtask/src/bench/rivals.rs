@@ -135,7 +135,7 @@ fn secure_squid(site: &Site, port: u16) -> (String, String) {
     let text = format!(
         "https_port 127.0.0.1:{port} accel defaultsite=127.0.0.1 tls-cert={at}/leaf.pem \
          tls-key={at}/leaf.key\ncache_peer 127.0.0.1 parent {secure} 0 no-query no-digest originserver \
-         tls tls-cafile={at}/ca.pem ssldomain=127.0.0.1\nnever_direct allow all\n{SQUID_RULE}"
+         tls tls-cafile={at}/ca.pem ssldomain=localhost\nnever_direct allow all\n{SQUID_RULE}"
     );
     (text, String::new())
 }

@@ -67,6 +67,11 @@ impl Attempt {
         self.network.destination = Destination { name: None, address: None, port: 0 };
     }
 
+    /// Notes the rule that permits it, for whatever becomes of it.
+    pub(crate) fn permitted(&mut self, rule: &str) {
+        self.network.rule = Some(rule.to_owned());
+    }
+
     /// The binary that asked, for the denial.
     pub(crate) fn binary(&self) -> Option<&str> {
         self.network.caller.as_ref().map(|caller| caller.binary.as_str())
@@ -95,10 +100,11 @@ impl Attempt {
 
     /// Reports that the connection was refused.
     pub(crate) fn refused(&mut self, refusal: &Refusal) {
-        if let Some(rule) = &refusal.rule {
-            self.network.rule = Some(rule.clone());
-        }
+        // What only failed was permitted, by the rule that is noted.
         let outcome = if refusal.is_denial() { Outcome::Denied } else { Outcome::Failed };
+        if outcome == Outcome::Denied || refusal.rule.is_some() {
+            self.network.rule.clone_from(&refusal.rule);
+        }
         self.once(outcome, Some(refusal.to_reason()));
     }
 

@@ -43,12 +43,15 @@ pub(crate) async fn serve(
         Ok((who, permit)) if permit.inspects() => {
             inspect(context, client, (permit, intent, who), attempt).await;
         }
-        Ok((_, permit)) => match connect(context, permit).await {
-            Ok((permit, server)) => {
-                splice(context, Ends { client, server }, (permit, intent), attempt).await;
+        Ok((_, permit)) => {
+            attempt.permitted(permit.rule());
+            match connect(context, permit).await {
+                Ok((permit, server)) => {
+                    splice(context, Ends { client, server }, (permit, intent), attempt).await;
+                }
+                Err(refusal) => refuse(client, way, attempt, &refusal).await,
             }
-            Err(refusal) => refuse(client, way, attempt, &refusal).await,
-        },
+        }
         Err(refusal) => refuse(client, way, attempt, &refusal).await,
     }
 }

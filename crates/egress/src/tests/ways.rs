@@ -269,5 +269,6 @@ async fn an_upstream_that_is_not_there_is_a_failure_and_no_denial() {
     assert!(answer.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{answer}");
     assert!(answer.contains(r#""error":"upstream_unreachable""#));
     assert!(!answer.contains("X-OpenShell-Policy"));
-    assert_eq!(world.one_network().await.outcome, Outcome::Failed);
+    let event = world.one_network().await;
+    assert_eq!((event.outcome, event.rule.as_deref()), (Outcome::Failed, Some("api")));
 }

@@ -83,6 +83,7 @@ async fn open(context: &Context, ends: Ends, attempt: &mut Attempt) -> Result<Se
     let who = who.map_err(|why| Refusal::unidentified(&why))?;
     attempt.by(&who);
     let permit = authorize_datagrams(policy, to, who.caller)?;
+    attempt.permitted(permit.rule());
     permit.meter(context).check(0)?;
     let upstream = vet(permit, &context.resolve, &*context.seams.host).await?;
     upstream_proxy::check_datagrams(context, &upstream)?;

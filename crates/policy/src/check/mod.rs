@@ -14,6 +14,7 @@ mod overlap;
 pub(crate) mod published_reading;
 mod shadowed;
 mod shared_suffix;
+mod unheard;
 mod unlikely;
 mod wide_range;
 
@@ -37,6 +38,7 @@ pub(crate) fn run(document: &Document, findings: &mut Findings) {
         unlikely::check,
         idle_denial::check,
         binary_literal::check,
+        unheard::check,
         empty_rule::check,
         host_alias::check,
         wide_range::check,

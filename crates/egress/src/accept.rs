@@ -38,6 +38,8 @@ pub(crate) struct Context {
     pub(crate) assemblies: Semaphore,
     /// One for each KiB of the bodies that are held to be judged.
     pub(crate) bodies: Semaphore,
+    /// One for each KiB of the datagrams that wait for their flows.
+    pub(crate) datagrams: Arc<Semaphore>,
     /// One for each connection that may be served at once, over all listeners.
     places: Arc<Semaphore>,
 }
@@ -77,6 +79,7 @@ impl Egress {
         let places = Arc::new(Semaphore::new(settings.max_connections));
         let assemblies = Semaphore::new(limits::WEBSOCKET_ASSEMBLIES);
         let bodies = Semaphore::new(limits::BODIES);
+        let datagrams = Arc::new(Semaphore::new(limits::DATAGRAMS));
         Self(Arc::new(Context {
             settings,
             policy,
@@ -88,6 +91,7 @@ impl Egress {
             ledger: Arc::new(Ledger::new(clock)),
             assemblies,
             bodies,
+            datagrams,
             places,
         }))
     }

@@ -95,6 +95,9 @@ pub const FLOWS: usize = 2048;
 /// Datagrams that wait for their flow; more are lost.
 pub const FLOW_WAITING: usize = 64;
 
+/// KiB of datagrams, over all flows, that wait for theirs; more are lost.
+pub const DATAGRAMS: usize = 32 * 1024;
+
 /// How long a flow of UDP may be silent; then it ends, and the next datagram is judged anew
 /// (RFC 4787, section 4.3: two minutes at least).
 pub const FLOW_IDLE: Duration = Duration::from_secs(120);

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,6 +27,12 @@ struct Ends {
     from: SocketAddr,
     to: SocketAddr,
     mark: u32,
+}
+
+/// A datagram that waits for its flow, and the room that it takes.
+struct Waiting {
+    payload: Box<[u8]>,
+    _room: OwnedSemaphorePermit,
 }
 
 /// Serves datagrams until `shutdown`; then ends their flows.
@@ -69,7 +75,7 @@ struct Flows<'a> {
     context: &'a Arc<Context>,
     socket: Arc<dyn UdpSocket>,
     /// What leads to each flow that has not ended.
-    open: HashMap<Ends, mpsc::Sender<Box<[u8]>>>,
+    open: HashMap<Ends, mpsc::Sender<Waiting>>,
     overflow: Overflow,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -80,10 +86,11 @@ impl Flows<'_> {
     fn pass(&mut self, datagram: &Datagram, payload: &[u8]) {
         let &Datagram { from, to, mark, .. } = datagram;
         let ends = Ends { from, to, mark };
+        let Some(waiting) = self.wait(payload) else { return };
         if let Some(flow) = self.open.get(&ends)
             && !flow.is_closed()
         {
-            let _full = flow.try_send(payload.into());
+            let _full = flow.try_send(waiting);
             return;
         }
         // SECURITY: M4; each flow holds a socket, and so the place of a connection.
@@ -94,7 +101,7 @@ impl Flows<'_> {
             return;
         };
         let (sender, receiver) = mpsc::channel(limits::FLOW_WAITING);
-        let _empty = sender.try_send(payload.into());
+        let _empty = sender.try_send(waiting);
         self.open.insert(ends, sender);
         let (context, socket) = (Arc::clone(self.context), Arc::clone(&self.socket));
         let ended = self.shutdown.clone();
@@ -105,5 +112,12 @@ impl Flows<'_> {
             }
             drop(place);
         });
+    }
+
+    /// SECURITY: N1; what waits while names are resolved is bounded over all flows.
+    fn wait(&self, payload: &[u8]) -> Option<Waiting> {
+        let kib = u32::try_from(payload.len().div_ceil(1024).max(1)).ok()?;
+        let room = Arc::clone(&self.context.datagrams).try_acquire_many_owned(kib).ok()?;
+        Some(Waiting { payload: payload.into(), _room: room })
     }
 }

@@ -12,7 +12,9 @@ use tokio::net;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 
+use super::resolving::answer_questions;
 use super::world::{Options, World};
+use crate::limits;
 use crate::names::Pool;
 use crate::seams::{Datagram, UdpSocket};
 
@@ -77,12 +79,21 @@ impl Jail {
                 server.send_to(&buffer[..length], from).await.unwrap();
             }
         });
+        Self::of(world, heard, ("host.openshell.internal", port))
+    }
+
+    /// One that speaks with this name.
+    fn of(
+        world: World,
+        heard: mpsc::UnboundedReceiver<Vec<u8>>,
+        (name, port): (&str, u16),
+    ) -> Self {
         let (to_egress, from_jail) = mpsc::unbounded_channel();
         let (to_jail, from_egress) = mpsc::unbounded_channel();
         let captured = Arc::new(Captured { from_jail: Mutex::new(from_jail), to_jail });
         let (egress, shutdown) = (world.egress.clone(), world.shutdown.clone());
         tokio::spawn(async move { egress.serve_udp(captured, shutdown).await });
-        let name = HostName::parse("host.openshell.internal").unwrap();
+        let name = HostName::parse(name).unwrap();
         let synthetic = world.egress.context().names.bind(&name, Pool::Both).unwrap();
         let address = SocketAddr::new(synthetic.v4.into(), port);
         Self { world, to_egress, from_egress, heard, address }
@@ -218,6 +229,32 @@ async fn m04_flows_take_the_places_of_connections_and_one_more_is_refused() {
     assert_eq!(jail.told().await, Told::Refused(3));
     let events = jail.events(3).await;
     assert_eq!(predicate(&events[2]), (Outcome::Denied, Some("too_many_connections")));
+}
+
+#[tokio::test]
+async fn n01_what_waits_for_a_slow_name_server_is_bounded_over_all_flows() {
+    const LONG: usize = 60 * 1024;
+    let silent = net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let resolver = vec![silent.local_addr().unwrap()];
+    let options = Options { resolver, ..Options::default() };
+    let world = World::with("{ host: slow.example.com, port: 9, protocol: udp }", options).await;
+    let mut jail = Jail::of(world, mpsc::unbounded_channel().1, ("slow.example.com", 9));
+    for from in 5000..5012 {
+        for _ in 0..limits::FLOW_WAITING {
+            jail.say(&[0; LONG], from, CURL);
+        }
+    }
+    let most = limits::DATAGRAMS * 1024 / LONG;
+    // A flow that waits for no name: it is refused once all before it were taken.
+    jail.say(b"!", 6000, 0);
+    assert_eq!(jail.told().await, Told::Refused(1));
+    let room = jail.world.egress.context().datagrams.available_permits();
+    assert!(room < LONG / 1024, "{room}");
+    tokio::spawn(answer_questions(silent, vec![Vec::new()], Arc::default()));
+    for at in 0..most {
+        assert_eq!(jail.told().await, Told::Refused(LONG), "{at}");
+    }
+    assert!(jail.from_egress.try_recv().is_err());
 }
 
 #[tokio::test]

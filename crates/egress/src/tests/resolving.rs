@@ -14,29 +14,34 @@ pub(super) async fn name_server(sets: Vec<Vec<Ipv4Addr>>) -> (SocketAddr, Arc<At
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&asked);
-    tokio::spawn(async move {
-        let mut buffer = [0; 1024];
-        while let Ok((length, client)) = socket.recv_from(&mut buffer).await {
-            let query = Query::parse(&buffer[..length]).unwrap();
-            let set = if query.record_type == RecordType::A {
-                let turn = counter.fetch_add(1, Ordering::SeqCst);
-                sets[turn.min(sets.len() - 1)].clone()
-            } else {
-                Vec::new()
-            };
-            let name: usize = query.labels.iter().map(|label| label.len() + 1).sum();
-            let mut answer = buffer[..12 + name + 5].to_vec();
-            answer[2..4].copy_from_slice(&[0x81, 0x80]);
-            answer[6..12].copy_from_slice(&[0, u8::try_from(set.len()).unwrap(), 0, 0, 0, 0]);
-            for address in set {
-                answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
-                answer.extend_from_slice(&address.octets());
-            }
-            socket.send_to(&answer, client).await.unwrap();
-        }
-    });
+    tokio::spawn(answer_questions(socket, sets, Arc::clone(&asked)));
     (address, asked)
+}
+
+pub(super) async fn answer_questions(
+    socket: UdpSocket,
+    sets: Vec<Vec<Ipv4Addr>>,
+    counter: Arc<AtomicUsize>,
+) {
+    let mut buffer = [0; 1024];
+    while let Ok((length, client)) = socket.recv_from(&mut buffer).await {
+        let query = Query::parse(&buffer[..length]).unwrap();
+        let set = if query.record_type == RecordType::A {
+            let turn = counter.fetch_add(1, Ordering::SeqCst);
+            sets[turn.min(sets.len() - 1)].clone()
+        } else {
+            Vec::new()
+        };
+        let name: usize = query.labels.iter().map(|label| label.len() + 1).sum();
+        let mut answer = buffer[..12 + name + 5].to_vec();
+        answer[2..4].copy_from_slice(&[0x81, 0x80]);
+        answer[6..12].copy_from_slice(&[0, u8::try_from(set.len()).unwrap(), 0, 0, 0, 0]);
+        for address in set {
+            answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
+            answer.extend_from_slice(&address.octets());
+        }
+        socket.send_to(&answer, client).await.unwrap();
+    }
 }
 
 fn options(server: SocketAddr) -> Options {

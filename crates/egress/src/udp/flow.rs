@@ -10,7 +10,7 @@ use tokio::net;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::Ends;
+use super::{Ends, Waiting};
 use crate::accept::Context;
 use crate::authorize::{Permit, authorize_datagrams};
 use crate::ledger::Meter;
@@ -22,7 +22,7 @@ use crate::vet::vet;
 use crate::{intent, limits};
 
 /// Datagrams of the client, in their order.
-type Datagrams = Receiver<Box<[u8]>>;
+type Datagrams = Receiver<Waiting>;
 
 /// Judges and relays, or refuses for a while. Exactly one outcome is reported.
 pub(super) async fn serve(
@@ -139,7 +139,7 @@ async fn relay(
                 return refuse(context, client, datagrams, generation).await;
             }
             datagram = datagrams.recv() => match datagram {
-                Some(datagram) => up(client, &socket, &datagram, &mut meter).await,
+                Some(datagram) => up(client, &socket, &datagram.payload, &mut meter).await,
                 None => return,
             },
             ready = socket.readable() => match ready {
@@ -199,7 +199,7 @@ async fn refuse(
     let mut policies = context.policy.clone();
     let refusing = async {
         while let Some(datagram) = datagrams.recv().await {
-            client.refuse(datagram.len());
+            client.refuse(datagram.payload.len());
         }
     };
     tokio::select! {

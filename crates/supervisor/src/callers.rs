@@ -1,6 +1,6 @@
 //! Which program opened a connection: the identifier's records, taken by socket cookie.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,6 +12,7 @@ use openshell_egress::{Identified, Identify, Unidentified};
 use openshell_isolation::identity::sock_diag::peer_of;
 use openshell_isolation::identity::{Exe, Record, RecordReader, Table};
 use openshell_policy::{Caller, Program};
+use openshell_types::FileId;
 
 use crate::ready::register;
 
@@ -20,8 +21,8 @@ const WAITING: usize = 16 * 1024;
 /// How long a record waits: longer than the accept queue of a busy egress.
 const KEPT: Duration = Duration::from_secs(30);
 
-/// Marked UDP sockets whose programs are known.
-const SENDERS: usize = 16 * 1024;
+/// Bytes of what is known about the programs of marked UDP sockets: some 16,000 ordinary ones.
+const SENDERS: usize = 8 * 1024 * 1024;
 
 /// Tells callers.
 pub(crate) struct Callers {
@@ -126,21 +127,62 @@ impl Identify for Callers {
 /// The latest senders of datagrams. One that came before them has to connect again once its flow
 /// has ended.
 #[derive(Default)]
-struct Senders(BTreeMap<u32, Identified>);
+struct Senders {
+    all: HashMap<u32, Identified>,
+    /// Which marks each executable has, and how many bytes they take.
+    of: HashMap<FileId, (BTreeSet<u32>, usize)>,
+    size: usize,
+}
 
 impl Senders {
-    /// Marks are given in their order, so the lowest is the oldest.
+    /// SECURITY: N1; a program says itself how long its arguments are, and connects as often as it
+    /// likes. So it is bytes that are bounded, and room is made by whoever takes most of it.
     fn insert(&mut self, mark: u32, sender: Identified) {
-        while self.0.len() >= SENDERS {
-            self.0.pop_first();
+        let (exe, size) = (sender.caller.exe.file, size(&sender));
+        let (marks, total) = self.of.entry(exe).or_default();
+        if !marks.insert(mark) {
+            return;
         }
-        self.0.insert(mark, sender);
+        *total = total.saturating_add(size);
+        self.size = self.size.saturating_add(size);
+        self.all.insert(mark, sender);
+        while self.size > SENDERS && self.forget_one() {}
+    }
+
+    /// Forgets the oldest of the executable that takes most. Marks are given in their order, so the
+    /// lowest is the oldest.
+    fn forget_one(&mut self) -> bool {
+        let largest = self.of.iter_mut().max_by_key(|(_, (_, total))| *total);
+        let Some((&exe, (marks, total))) = largest else { return false };
+        if let Some(forgotten) = marks.pop_first().and_then(|mark| self.all.remove(&mark)) {
+            let size = size(&forgotten);
+            *total = total.saturating_sub(size);
+            self.size = self.size.saturating_sub(size);
+        }
+        if marks.is_empty() {
+            self.of.remove(&exe);
+        }
+        true
     }
 
     fn get(&self, mark: u32) -> Option<Identified> {
-        self.0.get(&mark).cloned()
+        self.all.get(&mark).cloned()
     }
 }
+
+/// How many bytes a sender takes, about.
+fn size(sender: &Identified) -> usize {
+    let Caller { exe, ancestors } = &*sender.caller;
+    let paths = std::iter::once(exe).chain(ancestors).map(|program| {
+        size_of::<Program>().saturating_add(program.path.as_ref().map_or(0, |path| path.len()))
+    });
+    let arguments =
+        sender.argv.iter().map(|argument| size_of::<String>().saturating_add(argument.len()));
+    paths.chain(arguments).fold(size_of::<Identified>() + PLACES, usize::saturating_add)
+}
+
+/// Bytes of a sender's places in the tables, about.
+const PLACES: usize = 64;
 
 fn identified(record: Record) -> Identified {
     let Record { pid, exe, argv, ancestors, .. } = record;
@@ -151,4 +193,40 @@ fn identified(record: Record) -> Identified {
 
 fn program(exe: Exe) -> Program {
     Program { file: exe.file, path: exe.path.map(Into::into), sha256: exe.sha256 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sender(inode: u64, argv: &str) -> Identified {
+        let exe = Program { file: FileId { device: 1, inode }, path: None, sha256: None };
+        let caller = Arc::new(Caller { exe, ancestors: Vec::new() });
+        Identified { caller, pid: 7, argv: vec![argv.to_owned()] }
+    }
+
+    #[test]
+    fn n01_one_program_takes_no_more_than_there_is_and_displaces_no_other() {
+        let mut senders = Senders::default();
+        senders.insert(1, sender(1, "quiet"));
+        let long = "x".repeat(24 * 1024);
+        for mark in 2..2000 {
+            senders.insert(mark, sender(2, &long));
+        }
+        let held: usize = senders.all.values().map(|known| known.argv[0].len()).sum();
+        assert!(held <= SENDERS, "{held}");
+        assert!(senders.get(1).is_some(), "another's went");
+        assert!(senders.get(2).is_none() && senders.get(1999).is_some());
+        let sum: usize = senders.all.values().map(size).sum();
+        assert_eq!((senders.size, senders.of.len()), (sum, 2));
+    }
+
+    #[test]
+    fn an_ordinary_program_may_have_many_sockets() {
+        let mut senders = Senders::default();
+        for mark in 1..=16_000 {
+            senders.insert(mark, sender(1, "--an-argument=of-ordinary-length"));
+        }
+        assert!(senders.get(1).is_some());
+    }
 }

@@ -143,7 +143,7 @@ async fn relay(
                 None => return,
             },
             ready = socket.readable() => match ready {
-                Ok(()) => down(client, &socket, &mut meter),
+                Ok(()) => down(client, (&socket, address), &mut meter),
                 Err(_) => return,
             },
             () = sleep_until(quiet) => return,
@@ -173,11 +173,17 @@ async fn up(
 }
 
 /// Passes on what the server has sent. The buffer is held only while there is something.
-fn down(client: Client<'_>, server: &net::UdpSocket, meter: &mut Meter) -> Result<(), Refusal> {
+fn down(
+    client: Client<'_>,
+    (server, address): (&net::UdpSocket, SocketAddr),
+    meter: &mut Meter,
+) -> Result<(), Refusal> {
     let mut buffer = vec![0; limits::DATAGRAM];
     for _ in 0..limits::FLOW_WAITING {
-        match server.try_recv(&mut buffer) {
-            Ok(length) => {
+        match server.try_recv_from(&mut buffer) {
+            // SECURITY: what came between bind and connect may be from anybody.
+            Ok((_, from)) if (from.ip(), from.port()) != (address.ip(), address.port()) => {}
+            Ok((length, _)) => {
                 meter.charge(length)?;
                 client.send(buffer.get(..length).unwrap_or_default());
             }
@@ -205,5 +211,55 @@ async fn refuse(
     tokio::select! {
         _ = policies.wait_for(|policy| policy.generation != judged) => {}
         _ = timeout(limits::FLOW_REFUSED, refusing) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::seams::Datagram;
+
+    /// Remembers what the jail would get.
+    #[derive(Default)]
+    struct Jail(Mutex<Vec<Vec<u8>>>);
+
+    #[async_trait]
+    impl UdpSocket for Jail {
+        async fn recv(&self, _: &mut [u8]) -> io::Result<Datagram> {
+            std::future::pending().await
+        }
+
+        fn send(&self, payload: &[u8], _: (SocketAddr, SocketAddr)) -> io::Result<()> {
+            self.0.lock().unwrap().push(payload.to_vec());
+            Ok(())
+        }
+
+        fn refuse(&self, _: usize, _: (SocketAddr, SocketAddr)) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_came_before_the_socket_had_a_peer_is_no_answer() {
+        let any = || net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0));
+        let (server, stranger, ours) =
+            (any().await.unwrap(), any().await.unwrap(), any().await.unwrap());
+        let address = server.local_addr().unwrap();
+        stranger.send_to(b"forged", ours.local_addr().unwrap()).await.unwrap();
+        ours.readable().await.unwrap();
+        ours.connect(address).await.unwrap();
+        server.send_to(b"true", ours.local_addr().unwrap()).await.unwrap();
+        let (jail, mut meter) = (Jail::default(), Meter::free());
+        let ends = Ends { from: address, to: address, mark: 1 };
+        let client = Client { socket: &jail, ends };
+        while jail.0.lock().unwrap().is_empty() {
+            ours.readable().await.unwrap();
+            assert!(down(client, (&ours, address), &mut meter).is_ok());
+        }
+        assert_eq!(*jail.0.lock().unwrap(), [b"true"]);
     }
 }

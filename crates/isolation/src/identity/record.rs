@@ -52,6 +52,14 @@ pub struct Exe {
 }
 
 impl Record {
+    /// How many bytes it takes, about.
+    pub(super) fn size(&self) -> usize {
+        let exe = |exe: &Exe| size_of::<Exe>() + exe.path.as_ref().map_or(0, String::len);
+        let argument = |argument: &String| size_of::<String>() + argument.len();
+        let parts = self.ancestors.iter().map(exe).chain(self.argv.iter().map(argument));
+        size_of::<Self>() + exe(&self.exe) + parts.sum::<usize>()
+    }
+
     pub(super) fn encode(&self) -> Option<Vec<u8>> {
         serde_json::to_vec(self).ok().filter(|packet| packet.len() <= MAX_PACKET)
     }

@@ -12,6 +12,8 @@ pub struct Table {
     records: HashMap<u64, (Instant, Record)>,
     /// Cookies in the order in which they came, with the time that tells a replaced one.
     order: VecDeque<(Instant, u64)>,
+    /// Bytes of the records, about.
+    size: usize,
     capacity: usize,
     keep: Duration,
 }
@@ -19,21 +21,32 @@ pub struct Table {
 impl Table {
     /// A table of at most `capacity` records, each kept for at most `keep`.
     pub fn new(capacity: usize, keep: Duration) -> Self {
-        Self { records: HashMap::new(), order: VecDeque::new(), capacity: capacity.max(1), keep }
+        let (records, order, capacity) = (HashMap::new(), VecDeque::new(), capacity.max(1));
+        Self { records, order, size: 0, capacity, keep }
     }
 
     /// Adds a record. A newer one of the same socket replaces the older; when the table is full
     /// the oldest goes, and its connection will be denied.
+    ///
+    /// SECURITY: N1; a program says itself how long its arguments are, so bytes are counted.
     pub fn insert(&mut self, record: Record, now: Instant) {
-        self.forget(|table| table.order.len() >= table.capacity, now);
+        let _older = self.remove(record.cookie);
+        self.size = self.size.saturating_add(record.size());
         self.order.push_back((now, record.cookie));
         self.records.insert(record.cookie, (now, record));
+        self.forget(|table| table.order.len() > table.capacity || table.size > LONGEST, now);
     }
 
     /// Takes the record of a socket, so that no second connection can use it.
     pub fn take(&mut self, cookie: u64, now: Instant) -> Option<Record> {
         self.forget(|_| false, now);
-        self.records.remove(&cookie).map(|(_, record)| record)
+        self.remove(cookie)
+    }
+
+    fn remove(&mut self, cookie: u64) -> Option<Record> {
+        let (_, record) = self.records.remove(&cookie)?;
+        self.size = self.size.saturating_sub(record.size());
+        Some(record)
     }
 
     /// How many records wait.
@@ -53,11 +66,14 @@ impl Table {
             }
             self.order.pop_front();
             if self.records.get(&cookie).is_some_and(|(kept, _)| *kept == came) {
-                self.records.remove(&cookie);
+                self.remove(cookie);
             }
         }
     }
 }
+
+/// Most bytes of records: 4 KiB each of as many as the supervisor keeps.
+const LONGEST: usize = 64 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -86,5 +102,19 @@ mod tests {
         assert!(table.take(4, at(11)).is_none());
         assert!(table.take(2, at(11)).is_some());
         assert!(table.is_empty());
+        assert_eq!(table.size, 0);
+    }
+
+    #[test]
+    fn n01_long_arguments_do_not_make_a_table_large() {
+        let now = Instant::now();
+        let mut table = Table::new(16 * 1024, Duration::from_secs(10));
+        for cookie in 0..4000 {
+            let argv = vec!["x".repeat(24 * 1024)];
+            table.insert(Record { argv, ..record(cookie) }, now);
+        }
+        let held: usize = table.records.values().map(|(_, record)| record.argv[0].len()).sum();
+        assert!(held <= LONGEST, "{held}");
+        assert!(table.take(0, now).is_none() && table.take(3999, now).is_some());
     }
 }

@@ -106,7 +106,7 @@ impl Egress {
     /// served at once.
     pub async fn serve_tcp(&self, listener: TcpListener, shutdown: CancellationToken) {
         let connections = TaskTracker::new();
-        let mut overflow = Overflow::default();
+        let mut overflow = Overflow::new(Way::Transparent);
         let mut tick = interval(limits::OVERFLOW_FOLD);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -188,14 +188,18 @@ const fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// Connections beyond the limit, folded into one event.
-#[derive(Default)]
+/// Connections beyond the limit, or datagrams that begin a flow beyond it, folded into one event.
 pub(crate) struct Overflow {
+    way: Way,
     count: u64,
     last: Option<SocketAddr>,
 }
 
 impl Overflow {
+    pub(crate) const fn new(way: Way) -> Self {
+        Self { way, count: 0, last: None }
+    }
+
     pub(crate) const fn note(&mut self, dialled: SocketAddr) {
         self.count = self.count.saturating_add(1);
         self.last = Some(dialled);
@@ -206,8 +210,17 @@ impl Overflow {
             return;
         };
         let count = std::mem::take(&mut self.count);
+        let most = context.settings.max_connections;
+        let detail = match self.way {
+            Way::Datagram => format!(
+                "{count} datagrams were refused: {} flows, or with connections {most}, are open \
+                 already",
+                limits::FLOWS
+            ),
+            _ => format!("{count} connections were reset: {most} are open already"),
+        };
         context.seams.report.record(Event::Network(Network {
-            way: Way::Transparent,
+            way: self.way,
             outcome: Outcome::Denied,
             destination: Destination {
                 name: None,
@@ -218,10 +231,7 @@ impl Overflow {
             rule: None,
             reason: Some(Reason {
                 predicate: "too_many_connections".to_owned(),
-                detail: format!(
-                    "{count} connections were reset: {} are open already",
-                    context.settings.max_connections
-                ),
+                detail,
                 line: None,
                 nearest: None,
             }),

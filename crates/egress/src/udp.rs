@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use openshell_audit::Way;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -41,7 +42,7 @@ pub(crate) async fn serve(
     socket: Arc<dyn UdpSocket>,
     shutdown: CancellationToken,
 ) {
-    let (open, overflow) = (HashMap::new(), Overflow::default());
+    let (open, overflow) = (HashMap::new(), Overflow::new(Way::Datagram));
     let (tasks, ended) = (TaskTracker::new(), shutdown.clone());
     let mut flows = Flows { context, socket, open, overflow, tasks, shutdown };
     let mut buffer = vec![0; limits::DATAGRAM];

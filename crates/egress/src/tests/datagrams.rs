@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use openshell_audit::{Event, Network, Outcome};
+use openshell_audit::{Event, Network, Outcome, Way};
 use openshell_types::HostName;
 use tokio::net;
 use tokio::sync::{Mutex, mpsc};
@@ -229,6 +229,8 @@ async fn m04_flows_take_the_places_of_connections_and_one_more_is_refused() {
     assert_eq!(jail.told().await, Told::Refused(3));
     let events = jail.events(3).await;
     assert_eq!(predicate(&events[2]), (Outcome::Denied, Some("too_many_connections")));
+    assert_eq!(events[2].way, Way::Datagram);
+    assert!(events[2].reason.as_ref().unwrap().detail.starts_with("1 datagrams "));
 }
 
 #[tokio::test]

@@ -98,8 +98,8 @@ pub const FLOW_WAITING: usize = 64;
 /// KiB of datagrams, over all flows, that wait for theirs; more are lost.
 pub const DATAGRAMS: usize = 32 * 1024;
 
-/// How long a flow of UDP may be silent; then it ends, and the next datagram is judged anew
-/// (RFC 4787, section 4.3: two minutes at least).
+/// How long the client of a flow of UDP may be silent, whatever its server says; then the flow ends,
+/// and the next datagram is judged anew (RFC 4787, section 4.3: two minutes at least).
 pub const FLOW_IDLE: Duration = Duration::from_secs(120);
 
 /// How long the datagrams of a refused flow are refused without being judged again, unless the

@@ -3,8 +3,9 @@
 //!
 //! A flow begins with its first datagram, which is judged as a connection is: the socket's mark
 //! tells the program (see [`Datagram::mark`]), the policy decides, the name is resolved and every
-//! address checked. Then datagrams go both ways until nothing comes for a while, or the policy
-//! changes its mind. A refused client is told with ICMP, so that it fails at once or takes TCP.
+//! address checked. Then datagrams go both ways until the client is silent for a while, or the
+//! policy changes its mind. A refused client is told with ICMP, so that it fails at once or takes
+//! TCP.
 
 mod flow;
 

@@ -234,6 +234,35 @@ async fn m04_flows_take_the_places_of_connections_and_one_more_is_refused() {
 }
 
 #[tokio::test]
+async fn n02_a_server_alone_does_not_keep_a_flow() {
+    let server = net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = server.local_addr().unwrap().port();
+    let options = Options { max_connections: 1, ..Options::default() };
+    let world = World::with(&endpoint(port, ""), options).await;
+    let mut jail =
+        Jail::of(world, mpsc::unbounded_channel().1, ("host.openshell.internal", port));
+    let mut buffer = [0; 16];
+    jail.say(b"one", 5000, CURL);
+    let (_, first) = server.recv_from(&mut buffer).await.unwrap();
+    for _ in 0..2 {
+        server.send_to(b"still here", first).await.unwrap();
+        assert_eq!(jail.told().await, Told::Answer(b"still here".to_vec(), jail.address));
+        tokio::time::pause();
+        tokio::time::advance(limits::FLOW_IDLE.mul_f32(0.6)).await;
+        tokio::time::resume();
+    }
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(jail.world.egress.context().place().is_some(), "the flow is still there");
+    jail.say(b"two", 5000, CURL);
+    let (_, second) = server.recv_from(&mut buffer).await.unwrap();
+    assert_ne!(first, second);
+    let events = jail.events(2).await;
+    assert_eq!(predicate(&events[1]), (Outcome::Allowed, None));
+}
+
+#[tokio::test]
 async fn n01_what_waits_for_a_slow_name_server_is_bounded_over_all_flows() {
     const LONG: usize = 60 * 1024;
     let silent = net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

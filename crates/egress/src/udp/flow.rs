@@ -111,7 +111,8 @@ async fn connect(address: SocketAddr) -> io::Result<net::UdpSocket> {
     Ok(socket)
 }
 
-/// Relays while the permit holds, and until nothing comes for a while.
+/// Relays while the permit holds, and until the client is silent for a while.
+/// SECURITY: N2; a server alone cannot keep a flow, and its place, of a client that is gone.
 async fn relay(
     context: &Context,
     client: Client<'_>,
@@ -139,7 +140,10 @@ async fn relay(
                 return refuse(context, client, datagrams, generation).await;
             }
             datagram = datagrams.recv() => match datagram {
-                Some(datagram) => up(client, &socket, &datagram.payload, &mut meter).await,
+                Some(datagram) => {
+                    quiet = Instant::now() + limits::FLOW_IDLE;
+                    up(client, &socket, &datagram.payload, &mut meter).await
+                }
                 None => return,
             },
             ready = socket.readable() => match ready {
@@ -152,7 +156,6 @@ async fn relay(
             attempt.revoked(&refusal, generation);
             return refuse(context, client, datagrams, generation).await;
         }
-        quiet = Instant::now() + limits::FLOW_IDLE;
     }
 }
 

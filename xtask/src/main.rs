@@ -6,6 +6,7 @@ mod ci;
 mod fuzz;
 mod install;
 mod mutants;
+mod needs;
 mod oracle;
 mod run;
 mod test;

@@ -10,7 +10,6 @@ mod floods;
 mod hello;
 mod hostile_messages;
 mod mcp_versions;
-mod real_clients;
 mod real_servers;
 mod refusals;
 mod requests;

@@ -20,6 +20,8 @@ mod judged;
 #[cfg(test)]
 mod languages;
 #[cfg(test)]
+mod libraries;
+#[cfg(test)]
 mod packages;
 #[cfg(test)]
 mod site;
@@ -49,6 +51,9 @@ fn main() -> ExitCode {
         languages::node_reads_what_it_may,
         languages::java_reads_what_it_may,
         languages::wget_reads_what_it_may,
+        libraries::grpc_calls_what_it_may,
+        libraries::websockets_says_what_it_may,
+        libraries::mcp_calls_the_tools_that_it_may,
     ];
     if harness::is_case() || std::env::args().any(|argument| argument == "--list") {
         return openshell_e2e::main(&cases);
@@ -74,6 +79,8 @@ fn cannot_run(case: &str) -> Option<String> {
             fetched::cannot_fetch()
         } else if starts(&["npm"]) {
             missing("/usr/bin/npm")
+        } else if starts(&["grpc", "websockets", "mcp"]) {
+            libraries::missing()
         } else if starts(&["node"]) {
             missing("/usr/bin/node")
         } else if starts(&["wget"]) {

@@ -239,8 +239,7 @@ async fn n02_a_server_alone_does_not_keep_a_flow() {
     let port = server.local_addr().unwrap().port();
     let options = Options { max_connections: 1, ..Options::default() };
     let world = World::with(&endpoint(port, ""), options).await;
-    let mut jail =
-        Jail::of(world, mpsc::unbounded_channel().1, ("host.openshell.internal", port));
+    let mut jail = Jail::of(world, mpsc::unbounded_channel().1, ("host.openshell.internal", port));
     let mut buffer = [0; 16];
     jail.say(b"one", 5000, CURL);
     let (_, first) = server.recv_from(&mut buffer).await.unwrap();

@@ -7,6 +7,7 @@ mod budgets;
 mod datagrams;
 mod dns;
 mod floods;
+mod frames;
 mod hello;
 mod hostile_messages;
 mod mcp_versions;

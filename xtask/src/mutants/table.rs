@@ -543,6 +543,36 @@ pub(super) const MUTANTS: &[Mutant] = &[
         says: "comes_into_force",
     },
     Mutant {
+        name: "egress: rules are asked about the space around a field of HTTP/2 (F2)",
+        edits: &[edit(
+            "crates/egress/src/http/h2/stream.rs",
+            "is_space(value.first()) || is_space(value.last())",
+            "is_space(None) && value.is_empty()",
+        )],
+        test: Test::Unit(EGRESS, "f02_no_line"),
+        says: "f02",
+    },
+    Mutant {
+        name: "egress: a list of fields of any length (F5)",
+        edits: &[edit(
+            "crates/egress/src/http/h2.rs",
+            ".max_header_list_size(HEAD)",
+            ".max_header_list_size(HEAD * 1024)",
+        )],
+        test: Test::Unit(EGRESS, "f05_a_list"),
+        says: "f05",
+    },
+    Mutant {
+        name: "egress: what a server says unasked answers the next request (E11)",
+        edits: &[edit(
+            "crates/egress/src/http/line.rs",
+            "&& is_quiet(self.inbox.stream()).await",
+            "&& (true || is_quiet(self.inbox.stream()).await)",
+        )],
+        test: Test::Unit(EGRESS, "e11_what"),
+        says: "e11",
+    },
+    Mutant {
         name: "mcp: versions that are not named (H7)",
         edits: &[edit(
             "crates/egress/src/http/judge.rs",

@@ -134,14 +134,26 @@ async fn a_connection_that_a_request_authenticated_is_not_shared() {
 
 #[tokio::test]
 async fn e11_what_a_server_says_unasked_is_nobodys_answer() {
-    // Says a second answer behind the first, at once or a moment later.
-    for pause in [0, 100] {
-        let upstream = Upstream::serve(move |mut stream, _| async move {
-            let mut bytes = vec![0; 4096];
-            while let Ok(1..) = stream.read(&mut bytes).await {
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na").await;
-                sleep(Duration::from_millis(pause)).await;
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx").await;
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na";
+    const UNASKED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
+    // Says a second answer with the first, or when that was read.
+    for is_later in [false, true] {
+        let (read, said) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (hears, says) = (Arc::clone(&read), Arc::clone(&said));
+        let upstream = Upstream::serve(move |mut stream, _| {
+            let (read, said) = (Arc::clone(&hears), Arc::clone(&says));
+            async move {
+                let mut bytes = vec![0; 4096];
+                while let Ok(1..) = stream.read(&mut bytes).await {
+                    if is_later {
+                        let _ = stream.write_all(ANSWER).await;
+                        read.notified().await;
+                        let _ = stream.write_all(UNASKED).await;
+                    } else {
+                        let _ = stream.write_all(&[ANSWER, UNASKED].concat()).await;
+                    }
+                    said.notify_one();
+                }
             }
         })
         .await;
@@ -151,7 +163,10 @@ async fn e11_what_a_server_says_unasked_is_nobodys_answer() {
             for _ in 0..3 {
                 let answer = ask(&mut client, &request(upstream.port, "GET /a/b", "")).await;
                 assert!(answer.ends_with("\r\n\r\na"), "{answer}");
-                sleep(Duration::from_millis(pause * 3 / 2)).await;
+                if is_later {
+                    read.notify_one();
+                }
+                said.notified().await;
             }
         }
         assert_eq!(upstream.connections(), 9);

@@ -17,6 +17,7 @@ mod requests;
 mod resolving;
 mod revocation;
 mod secure;
+mod silence;
 mod streams;
 mod upstream_proxy;
 mod ways;

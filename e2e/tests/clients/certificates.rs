@@ -1,4 +1,4 @@
-//! Servers whose certificates nobody should believe.
+//! Servers whose certificates nobody should believe, and one that wants its client's.
 
 use openshell_audit::Outcome;
 use openshell_e2e::eventually;
@@ -62,5 +62,44 @@ pub fn a_wrong_certificate_is_an_alert_and_an_event(run_as: RunAs) {
             Outcome::Allowed,
             &[("GET", "right.example.com/hello")],
         );
+    });
+}
+
+pub fn d07_a_clients_certificate_goes_where_nothing_is_judged(run_as: RunAs) {
+    world(|w| {
+        let mut plan = Plan::new(w);
+        plan.file("hello", "hello\n");
+        let wants =
+            format!("ssl_client_certificate {}; ssl_verify_client on;", w.ca_file().display());
+        for name in ["judged.example.com", "spliced.example.com"] {
+            plan.host(name, &wants);
+        }
+        let site = plan.start();
+        let policy = "version: 1\nnetwork_policies:\n  any:\n    endpoints:
+      - { host: judged.example.com, port: 443, protocol: rest, access: read-only }
+      - { host: spliced.example.com, port: 443 }
+    binaries: [{ path: /usr/bin/curl }]\n";
+        let product = Product::new(run_as);
+        let sandbox = start(&product, w, policy);
+        let (certificate, key) = w.identity("client.example.com", Flaw::None);
+        for (name, pem) in [("certificate", certificate), ("key", key)] {
+            sandbox.sh(&format!("cat > {name} <<'END'\n{pem}END")).succeeded();
+        }
+        let get = |host: &str, flags: &str| {
+            let get = format!("curl -sS {flags} -w '%{{http_code}}' https://{host}/hello");
+            [sandbox.sh(&get), sandbox.direct(&get)].map(|said| said.succeeded().stdout)
+        };
+        let own = "--cert certificate --key key";
+        for answer in get("spliced.example.com", own) {
+            assert_eq!(answer, "hello\n200");
+        }
+        // The server's own words to who shows none: we show neither the client's nor one of ours.
+        for (host, flags) in [("spliced.example.com", ""), ("judged.example.com", own)] {
+            for answer in get(host, flags) {
+                assert!(answer.contains("No required SSL certificate was sent"), "{answer}");
+                assert!(answer.ends_with("400"), "{answer}");
+            }
+        }
+        assert_eq!(site.asked().matches("GET /hello 200").count(), 2, "{}", site.asked());
     });
 }

@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         http::events_come_when_they_are_sent,
         http::a_server_that_ends_idle_connections_is_no_error,
         certificates::a_wrong_certificate_is_an_alert_and_an_event,
+        certificates::d07_a_clients_certificate_goes_where_nothing_is_judged,
         git::git_clones_and_pushes_what_it_may,
         packages::pip_installs_what_it_may,
         packages::n03_uv_installs_a_large_tree,

@@ -1,5 +1,10 @@
 //! Who asks, and by which way.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpStream;
+use std::time::Duration;
+
 use openshell_audit::{Network, Outcome, Way};
 use openshell_e2e::{Log, Sandbox, eventually};
 use openshell_testkit::http::Response;
@@ -109,6 +114,81 @@ pub fn a_rule_names_one_program_and_every_other_is_denied_by_every_way(run_as: R
         assert!(logs.contains("help: ") && logs.contains(help), "{logs}");
         let allowed = "-> api.example.com:80 [rule:api via:transparent gen:1]";
         assert!(logs.contains(allowed), "{logs}");
+    });
+}
+
+/// Passes connections on to the proxy, and has curl ask through itself.
+const RELAY: &str = r#"
+import os, socket, subprocess, threading
+def move(source, to):
+    try:
+        while octets := source.recv(4096):
+            to.sendall(octets)
+        to.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # One of them has reset it.
+def relay(listener):
+    while True:
+        client, _ = listener.accept()
+        proxy = socket.create_connection(("198.18.0.1", 3128))
+        for ends in [(client, proxy), (proxy, client)]:
+            threading.Thread(target=move, args=ends, daemon=True).start()
+listener = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=relay, args=[listener], daemon=True).start()
+at = f"http://127.0.0.1:{listener.getsockname()[1]}"
+code = ["-o", "/dev/null", "-w", "%{http_connect} %{http_code}\n"]
+for flags in [[], ["--proxytunnel"]]:
+    subprocess.run(["/usr/bin/curl", "-s", "-x", at, *flags, *code, "http://api.example.com/"])
+# Without waiting for the threads.
+os._exit(0)
+"#;
+
+/// C1, J12: whoever connects to us is judged, not whoever connects to them.
+pub fn c01_j12_a_relay_is_judged_as_itself(run_as: RunAs) {
+    world(|w| {
+        let server = w.serve_http("api.example.com", |_| Response::text("hello"));
+        let product = Product::new(run_as);
+        let sandbox = Sandbox::start(&product, "relay", POLICY);
+        assert_eq!(sandbox.python(RELAY, &[]).succeeded().stdout, "000 403\n403 000\n");
+        assert_eq!(w.packets_to(server.address().ip()), 0);
+        let other = POLICY.replace("/usr/bin/curl", "/usr/bin/python3");
+        sandbox.set_policy(&other).succeeded();
+        assert_eq!(sandbox.python(RELAY, &[]).succeeded().stdout, "000 200\n200 200\n");
+        let events = eventually("every attempt is audited", || {
+            Some(sandbox.log().connections()).filter(|all| all.len() >= 4)
+        });
+        let told: Vec<_> = events.iter().map(|event| event.outcome).collect();
+        let (denied, allowed) = (Outcome::Denied, Outcome::Allowed);
+        assert_eq!(told, [denied, denied, allowed, allowed]);
+        for event in events {
+            let caller = event.caller.expect("it was identified");
+            assert!(caller.binary.starts_with("/usr/bin/python3"), "{caller:?}");
+        }
+    });
+}
+
+/// What listens for TCP on this machine, as the kernel lists it.
+fn listeners() -> BTreeSet<String> {
+    let lists =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string).map(Result::unwrap_or_default);
+    let lines = lists.iter().flat_map(|list| list.lines());
+    let fields = lines.map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let listening = fields.filter(|fields| fields.get(3) == Some(&"0A"));
+    listening.map(|fields| fields[1].to_owned()).collect()
+}
+
+pub fn c11_nothing_listens_outside_of_the_jail(run_as: RunAs) {
+    world(|w| {
+        let _server = w.serve_http("api.example.com", |_| Response::text("hello"));
+        let product = Product::new(run_as);
+        // Both use the one gateway, which has a port of its own.
+        let _first = Sandbox::start(&product, "first", POLICY);
+        let before = listeners();
+        let sandbox = Sandbox::start(&product, "second", POLICY);
+        assert!(curl(&sandbox, "/usr/bin/curl", "forward").ends_with(" 200"));
+        assert_eq!(listeners(), before);
+        let proxy = "198.18.0.1:3128".parse().expect("a constant address");
+        assert!(TcpStream::connect_timeout(&proxy, Duration::from_secs(1)).is_err());
     });
 }
 

@@ -20,6 +20,8 @@ mod udp;
 fn main() -> ExitCode {
     let cases = openshell_e2e::both![
         callers::a_rule_names_one_program_and_every_other_is_denied_by_every_way,
+        callers::c01_j12_a_relay_is_judged_as_itself,
+        callers::c11_nothing_listens_outside_of_the_jail,
         callers::each_attempt_is_one_event_of_an_unbroken_chain,
         callers::a_denial_says_why_where_the_protocol_can,
         tls::https_needs_the_name_that_was_allowed,

@@ -372,7 +372,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "identity: a record is used twice (J13)",
         edits: &[edit(
             "crates/isolation/src/identity/table.rs",
-            "self.records.remove(&cookie).map(|(_, record)| record)",
+            "self.forget(|_| false, now);\n        self.remove(cookie)",
             "self.records.get(&cookie).map(|(_, record)| record.clone())",
         )],
         test: Test::Unit(ISOLATION, "a_record_is_used_once"),

@@ -636,7 +636,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[edit(
             "crates/supervisor/src/callers.rs",
             "if mark == 0 {\n            return Err(Unidentified::NotConnected);\n        }",
-            "let mark = self.records().senders.0.keys().next_back().copied().unwrap_or(mark);",
+            "let mark = self.records().senders.all.keys().max().copied().unwrap_or(mark);",
         )],
         test: Test::Programs("decisions", "a_program_cannot_send"),
         says: "",

@@ -100,7 +100,7 @@ impl<'w> Plan<'w> {
         let temporary: String =
             kinds.iter().map(|kind| format!("{kind}_temp_path {at}/tmp/{kind};\n")).collect();
         let text = format!(
-            "daemon off; master_process off; pid {at}/pid; worker_rlimit_nofile 4096;\n\
+            "user root; daemon off; master_process off; pid {at}/pid; worker_rlimit_nofile 4096;\n\
              error_log {at}/error.log warn;\n\
              events {{ worker_connections 2048; }}\n\
              http {{ root {at}/www; {temporary}\

@@ -10,7 +10,7 @@ use openshell_audit::Outcome;
 use openshell_e2e::{Sandbox, eventually};
 use openshell_testkit::http::Response;
 use openshell_testkit::{Product, RunAs, World, world};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 const SQUID: &str = "/usr/sbin/squid";
 const SECRET: &str = "ada:s3cret-of-the-proxy";
@@ -29,7 +29,10 @@ network_policies:
 
 /// Why it cannot run here.
 pub fn cannot_run() -> Option<String> {
-    (!Path::new(SQUID).exists()).then(|| format!("there is no {SQUID}"))
+    if !Path::new(SQUID).exists() {
+        return Some(format!("there is no {SQUID}"));
+    }
+    (!geteuid().is_root()).then(|| "squid needs root, whose rights it gives up".to_owned())
 }
 
 /// A running one.

@@ -25,7 +25,7 @@ use crate::authorize::Permit;
 use crate::exchange::{self, Dialled};
 use crate::limits;
 use crate::refusal::Refusal;
-use crate::tls::Alpn;
+use crate::tls::{Alpn, OutwardError};
 use crate::vet::{Upstream, vet};
 use handshake::Rejection;
 pub use outbound::Outbound;
@@ -236,13 +236,15 @@ impl UpstreamProxy {
         opened.unwrap_or_else(|_| Err(rejected(Rejection::Late)))
     }
 
-    /// A connection to the proxy itself.
+    /// A connection to the proxy itself. Why there is none is told in full to the operator only: a
+    /// refusal, which the agent reads, does not name the proxy.
     async fn connect(&self, context: &Context) -> Result<Outbound, Refusal> {
         let away = |detail: String| Refusal::unreachable("upstream_proxy_unreachable", detail);
         let Authority { host, port } = &self.url.authority;
         let found = match host {
             Host::Name(name) => context.resolve.addresses(name).await.map_err(|refusal| {
-                away(format!("the operator's proxy was not found: {}", refusal.detail()))
+                tracing::warn!(detail = refusal.detail(), "The operator's proxy was not found");
+                away("the operator's proxy was not found".to_owned())
             })?,
             Host::Address(address) => vec![*address],
         };
@@ -262,7 +264,15 @@ impl UpstreamProxy {
                 // SECURITY: D4; the password is said only to whom the certificate is for.
                 let secured = outward.connect(stream, host, Alpn::Http1).await;
                 let secured = secured.map_err(|error| {
-                    away(format!("there is no TLS with the operator's proxy: {error}"))
+                    tracing::warn!(%error, "There is no TLS with the operator's proxy");
+                    away(match error {
+                        OutwardError::Certificate { .. } | OutwardError::Trust(_) => {
+                            "the certificate of the operator's proxy is not one to trust".to_owned()
+                        }
+                        OutwardError::Handshake { .. } | OutwardError::Gone(_) => {
+                            "there is no TLS with the operator's proxy".to_owned()
+                        }
+                    })
                 })?;
                 Ok(Outbound::ToProxy(Box::new(secured)))
             }

@@ -37,6 +37,9 @@ pub const UDP_POOL_V4: [u8; 2] = [198, 19];
 /// The same in IPv6: fd23:6f70:656e:2::/64.
 pub const UDP_POOL_V6: [u8; 8] = [0xfd, 0x23, 0x6f, 0x70, 0x65, 0x6e, 0, 2];
 
+/// The mark of answers from the pools. Sockets of the jail get every other, see [`crate::identity`].
+pub(crate) const ANSWER_MARK: u32 = u32::MAX;
+
 /// Port of the explicit proxy, and of the listener that captured connections land on.
 pub const PROXY_PORT: u16 = 3128;
 

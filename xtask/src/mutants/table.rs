@@ -641,4 +641,46 @@ pub(super) const MUTANTS: &[Mutant] = &[
         test: Test::Programs("decisions", "a_program_cannot_send"),
         says: "",
     },
+    Mutant {
+        name: "capture: a program of the jail answers in a server's place",
+        edits: &[edit(NFT, ".mark(ANSWER_MARK)", "")],
+        test: Test::Target(ISOLATION, "capture", "nothing_else_reaches_the_pools_sockets"),
+        says: "nothing_else_reaches_the_pools_sockets",
+    },
+    Mutant {
+        name: "egress: an empty datagram passes a budget that is used up",
+        edits: &[edit(
+            "crates/egress/src/udp/flow.rs",
+            "    meter.check(0)?;\n    meter.charge(length)",
+            "    meter.charge(length)",
+        )],
+        test: Test::Unit(EGRESS, "an_empty_datagram_does_not_pass"),
+        says: "an_empty_datagram_does_not_pass",
+    },
+    Mutant {
+        name: "identity: what is known of senders grows with their arguments (N1)",
+        edits: &[edit(
+            "crates/supervisor/src/callers.rs",
+            "while self.size > SENDERS && self.forget_one() {}",
+            "",
+        )],
+        test: Test::Unit("openshell-supervisor", "n01_one_program_takes_no_more"),
+        says: "n01_one_program_takes_no_more",
+    },
+    Mutant {
+        name: "identity: records grow with arguments (N1)",
+        edits: &[edit("crates/isolation/src/identity/table.rs", " || table.size > LONGEST", "")],
+        test: Test::Unit(ISOLATION, "n01_long_arguments_do_not_make_a_table_large"),
+        says: "n01_long_arguments_do_not_make_a_table_large",
+    },
+    Mutant {
+        name: "egress: what came before there was a peer is an answer",
+        edits: &[edit(
+            "crates/egress/src/udp/flow.rs",
+            "Ok((_, from)) if (from.ip(), from.port()) != (address.ip(), address.port()) => {}",
+            "Ok((_, from)) if from.port() == 0 => {}",
+        )],
+        test: Test::Unit(EGRESS, "what_came_before_the_socket_had_a_peer"),
+        says: "what_came_before_the_socket_had_a_peer",
+    },
 ];

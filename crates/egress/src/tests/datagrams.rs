@@ -217,6 +217,18 @@ async fn a_budget_counts_both_ways_and_ends_the_flow() {
 }
 
 #[tokio::test]
+async fn an_empty_datagram_does_not_pass_a_budget_that_is_used_up() {
+    let mut jail = Jail::new(", budget: { bytes: 10 }", Options::default()).await;
+    jail.say(b"five!", 5000, CURL);
+    assert_eq!(jail.echo().await, b"five!");
+    assert_eq!(jail.told().await, Told::Answer(b"five!".to_vec(), jail.address));
+    jail.say(b"", 5000, CURL);
+    assert_eq!(jail.told().await, Told::Refused(0));
+    assert_eq!(predicate(&jail.events(2).await[1]), (Outcome::Revoked, Some("budget")));
+    assert!(jail.heard.try_recv().is_err());
+}
+
+#[tokio::test]
 async fn m04_flows_take_the_places_of_connections_and_one_more_is_refused() {
     let options = Options { max_connections: 2, ..Options::default() };
     let mut jail = Jail::new("", options).await;

@@ -374,8 +374,20 @@ async fn d04_a_proxy_that_cannot_be_verified_hears_no_word() {
         let answer = world.ask(&connect_to(&format!("{NAME}:{}", upstream.port))).await;
         assert!(answer.contains(r#""reason":"upstream_proxy_unreachable""#), "{answer}");
         assert!(answer.contains("certificate"), "{answer}");
+        assert!(!answer.contains("localhost") && !answer.contains("proxy.example"), "{answer}");
         assert_eq!((proxy.connections(), proxy.bytes().as_str()), (1, ""));
     }
+    assert_eq!(upstream.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_found_is_not_named() {
+    let upstream = Upstream::echo("").await;
+    let settings = through("http://secret-proxy.example.com:3128");
+    let world = world(&endpoint(upstream.port, ""), settings).await;
+    let answer = world.ask(&connect_to(&format!("{NAME}:{}", upstream.port))).await;
+    assert!(answer.contains(r#""reason":"upstream_proxy_unreachable""#), "{answer}");
+    assert!(!answer.contains("secret-proxy"), "{answer}");
     assert_eq!(upstream.connections(), 0);
 }
 

@@ -166,13 +166,19 @@ async fn up(
     datagram: &[u8],
     meter: &mut Meter,
 ) -> Result<(), Refusal> {
-    meter.charge(datagram.len()).inspect_err(|_| client.refuse(datagram.len()))?;
+    charge(meter, datagram.len()).inspect_err(|_| client.refuse(datagram.len()))?;
     let sent = server.send(datagram).await;
     // What came back for an earlier datagram: nobody listens there.
     if sent.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
         client.refuse(datagram.len());
     }
     Ok(())
+}
+
+/// Counts one datagram. An empty one takes nothing, and yet does not pass where nothing is left.
+fn charge(meter: &mut Meter, length: usize) -> Result<(), Refusal> {
+    meter.check(0)?;
+    meter.charge(length)
 }
 
 /// Passes on what the server has sent. The buffer is held only while there is something.
@@ -187,7 +193,7 @@ fn down(
             // SECURITY: what came between bind and connect may be from anybody.
             Ok((_, from)) if (from.ip(), from.port()) != (address.ip(), address.port()) => {}
             Ok((length, _)) => {
-                meter.charge(length)?;
+                charge(meter, length)?;
                 client.send(buffer.get(..length).unwrap_or_default());
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => client.refuse(0),

@@ -12,7 +12,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::ledger::Meter;
 use crate::relay::{self, Stop};
-use crate::stream::Stream;
+use crate::stream::{Stream, stream_of_either};
 use crate::{exchange, limits};
 
 /// A connection that leads to a server.
@@ -123,42 +123,4 @@ impl Stream for Outbound {
     }
 }
 
-impl AsyncRead for Outbound {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Direct(stream) => Pin::new(stream).poll_read(context, into),
-            Self::ToProxy(stream) => Pin::new(stream).poll_read(context, into),
-        }
-    }
-}
-
-impl AsyncWrite for Outbound {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Direct(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::ToProxy(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Direct(stream) => Pin::new(stream).poll_flush(context),
-            Self::ToProxy(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Direct(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::ToProxy(stream) => Pin::new(stream).poll_shutdown(context),
-        }
-    }
-}
+stream_of_either!(Outbound { Direct, ToProxy });

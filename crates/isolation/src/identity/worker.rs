@@ -18,7 +18,7 @@ use super::record::Record;
 use super::sock_diag::TcpState;
 use super::sys::{self, Interrupter, Notification};
 use super::unix::Names;
-use crate::net::{UDP_POOL_V4, UDP_POOL_V6};
+use crate::net::{ANSWER_MARK, UDP_POOL_V4, UDP_POOL_V6};
 
 /// How long a blocking connect may take. In the jail every address is local, so what takes longer
 /// waits for a listener that does not accept. The program gets ETIMEDOUT.
@@ -140,7 +140,7 @@ impl Desk {
     /// is. SECURITY: the supervisor knows the mark before a datagram can have it, and no mark is
     /// used twice.
     fn mark(&self, call: &Notification, socket: &OwnedFd) -> Result<(), Stop> {
-        let next = |last: u32| last.checked_add(1);
+        let next = |last: u32| last.checked_add(1).filter(|mark| *mark != ANSWER_MARK);
         let last = self.marks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         let mark = last.ok().and_then(next).ok_or(Stop::Errno(libc::ECONNREFUSED))?;
         self.tell(call, socket_cookie(socket)?, Some(mark))?;

@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 
 use super::udp_socket::UdpSockets;
-use super::{BACKLOG, DNS_PORT, NetError, PROXY_PORT};
+use super::{ANSWER_MARK, BACKLOG, DNS_PORT, NetError, PROXY_PORT};
 
 /// A listener for every TCP connection of one family.
 ///
@@ -57,6 +57,7 @@ pub(super) fn udp(address: IpAddr, what: &'static str) -> Result<UdpSockets, Net
         // Packets of this protocol come with their header, and nothing is received.
         let send =
             rustix::net::socket_with(family(address), SocketType::RAW, flags, Some(ipproto::RAW))?;
+        set(&send, libc::SOL_SOCKET, libc::SO_MARK, ANSWER_MARK.cast_signed())?;
         Ok(UdpSockets { receive, send })
     };
     make().map_err(|source| NetError::Socket { what, source })
@@ -85,15 +86,19 @@ const fn family(address: IpAddr) -> AddressFamily {
 
 /// Switches a boolean socket option on.
 pub(super) fn enable(fd: &OwnedFd, level: i32, option: i32) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: the pointer and the length describe `on`, which outlives the call; the kernel only
+    set(fd, level, option, 1)
+}
+
+/// Sets a socket option that is a number.
+fn set(fd: &OwnedFd, level: i32, option: i32, value: libc::c_int) -> io::Result<()> {
+    // SAFETY: the pointer and the length describe `value`, which outlives the call; the kernel only
     // reads it.
     let result = unsafe {
         libc::setsockopt(
             fd.as_raw_fd(),
             level,
             option,
-            (&raw const on).cast(),
+            (&raw const value).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     };

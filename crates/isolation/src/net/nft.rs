@@ -15,7 +15,7 @@
 //!         tcp flags & (syn | ack) == syn reject with tcp reset
 //!         meta l4proto tcp accept
 //!         udp sport 53 accept
-//!         ip saddr 198.19.0.0/16 ip daddr 198.18.0.1 meta l4proto udp accept
+//!         ip saddr 198.19.0.0/16 ip daddr 198.18.0.1 meta l4proto udp meta mark 0xffffffff accept
 //!         ip6 ...the same
 //!         icmp type destination-unreachable accept
 //!         icmpv6 type destination-unreachable accept
@@ -48,7 +48,8 @@ use std::net::IpAddr;
 
 use super::netlink::{self, Attrs, F_ACK, F_APPEND, F_CREATE, F_REQUEST, Family};
 use super::{
-    DNS_PORT, JAIL_V4, JAIL_V6, LOG_GROUP, NetError, PROXY_PORT, UDP_POOL_V4, UDP_POOL_V6,
+    ANSWER_MARK, DNS_PORT, JAIL_V4, JAIL_V6, LOG_GROUP, NetError, PROXY_PORT, UDP_POOL_V4,
+    UDP_POOL_V6,
 };
 
 use self::expr::Rule;
@@ -239,15 +240,16 @@ fn loopback() -> Vec<Rule> {
     ]
 }
 
-/// Our answers, and the errors that the kernel and we send. No program of the jail can send DNS
-/// answers or errors: the port is privileged and ICMP errors need a raw socket. One that binds an
-/// address of the pool can send to the jail's own address, as it can over loopback.
+/// Our answers, and the errors that the kernel and we send. No program of the jail can send any of
+/// them: the port of DNS is privileged, ICMP errors need a raw socket, and answers from the pool have
+/// our mark, since a program could bind the address that they come from.
 fn answers() -> Vec<Rule> {
     let unreachable = |address, protocol, kind| {
         Rule::new("accept icmp errors").family(address).protocol(protocol).icmp_type(kind).accept()
     };
     let from_pool = |address| {
-        let answers = Rule::new("accept udp answers").family(address).protocol(UDP);
+        let answers =
+            Rule::new("accept udp answers").mark(ANSWER_MARK).family(address).protocol(UDP);
         answers
             .source_network(pool(address))
             .destination_network(octets(address).as_slice())

@@ -102,6 +102,11 @@ pub fn nothing_else_reaches_the_pools_sockets() {
             let error = bound.send_to(b"x", to).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{to}");
         }
+        // Nor does it answer in a server's place.
+        let asking = client(address("198.19.5.5:7000"));
+        asking.connect("198.19.5.5:7000").unwrap();
+        let error = bound.send_to(b"x", asking.local_addr().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
         // What is sent to it comes to us.
         let to = address("198.19.5.5:7000");
         client(to).send_to(b"x", to).unwrap();

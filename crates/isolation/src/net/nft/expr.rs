@@ -17,6 +17,7 @@ const VERDICT: u32 = 0;
 const REGISTER_1: u32 = 1;
 const REGISTER_2: u32 = 2;
 
+const META_MARK: u32 = 3;
 const META_NFPROTO: u32 = 15;
 const META_L4PROTO: u32 = 16;
 const NETWORK_HEADER: u32 = 1;
@@ -50,6 +51,11 @@ impl Rule {
     /// Matches a transport protocol, behind IPv6 extension headers too.
     pub(super) fn protocol(self, number: u8) -> Self {
         self.meta(META_L4PROTO).equals(&[number])
+    }
+
+    /// Matches packets with this mark.
+    pub(super) fn mark(self, mark: u32) -> Self {
+        self.meta(META_MARK).equals(&mark.to_ne_bytes())
     }
 
     pub(super) fn source_port(self, port: u16) -> Self {

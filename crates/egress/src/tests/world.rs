@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use openshell_audit::{Event, Network};
 use openshell_policy::{BinaryTable, Binding, Caller, Policy, Program};
 use openshell_types::{FileId, Generation, HostName, Port};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
@@ -122,6 +123,15 @@ pub(super) struct World {
     pub(super) authority: Arc<Authority>,
 }
 
+/// An ordinary user's 1,024 open files are too few for these tests side by side.
+fn raise_descriptors() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+    });
+}
+
 /// A policy that lets curl connect to these endpoints.
 pub(crate) fn policy(endpoints: &str) -> Policy {
     let text = format!(
@@ -145,6 +155,7 @@ impl World {
     }
 
     pub(super) async fn with(endpoints: &str, options: Options) -> Self {
+        raise_descriptors();
         let listener = listen(Ipv4Addr::LOCALHOST);
         let proxy = listener.local_addr().unwrap();
         let in_force = PolicyInForce { policy: policy(endpoints), generation: Generation::new(1) };

@@ -46,6 +46,7 @@ pub use explain::Explanation;
 pub use explanation::explanation;
 pub use generalise::{Generalised, Observed, generalise};
 pub use merge::{Applied, Clauses, MergeError, NewRule, Operation, Segment, SyntaxError, Target};
+pub use pattern::Glob;
 pub use policy::{DEFAULT_TEXT, Policy};
 pub use propose::{Outcome, Proposal, propose};
 pub use prove::{

@@ -3,6 +3,7 @@
 //! A value of these types came through its `parse`, so no later layer checks it again. There is no
 //! I/O here, no clock and no randomness; what makes a fresh id passes the random bytes in.
 
+mod credential;
 mod digest;
 mod file;
 mod generation;
@@ -12,6 +13,7 @@ mod proxy;
 mod redacted;
 mod spec;
 
+pub use credential::{Binding, CREDENTIAL, Credential, CredentialSet, Placement, PlacementError};
 pub use digest::{Digest, DigestError};
 pub use file::FileId;
 pub use generation::Generation;

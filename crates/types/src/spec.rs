@@ -31,6 +31,9 @@ pub struct SandboxSpec {
     pub tool_binds: Vec<PathBuf>,
     /// The main command waits until somebody attaches, so that no output or input is lost.
     pub await_attach: bool,
+    /// The main command waits for the credentials, whose placeholders it is given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub await_credentials: bool,
     /// Which host uids and gids stand behind the jail's.
     pub identity: Identity,
 }

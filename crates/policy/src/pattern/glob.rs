@@ -3,7 +3,7 @@
 
 /// A compiled glob.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Glob {
+pub struct Glob {
     text: Box<str>,
     pieces: Box<[Piece]>,
 }
@@ -81,6 +81,7 @@ impl Glob {
         Self { text: text.into(), pieces: Piece::of_text(text).into() }
     }
 
+    /// As it was written.
     pub fn as_str(&self) -> &str {
         &self.text
     }

@@ -9,7 +9,8 @@ mod network;
 pub(crate) mod port_set;
 mod ports;
 
-pub(crate) use glob::{Glob, Piece, escaped};
+pub use glob::Glob;
+pub(crate) use glob::{Piece, escaped};
 pub(crate) use globset::{Case, GlobSet, GlobSetBuilder, Spelling};
 pub(crate) use host::HostPattern;
 pub(crate) use network::{Network, masked};

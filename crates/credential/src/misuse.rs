@@ -1,0 +1,95 @@
+//! A credential that is used where it must not be.
+
+use std::fmt;
+
+/// Why a request is denied for the credentials in it. Names are told, values never.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Misuse {
+    /// A placeholder stands where its credential is not bound to.
+    Elsewhere {
+        /// Of which credential.
+        name: String,
+        /// Where it stands.
+        place: Place,
+    },
+    /// A placeholder of this gateway that is not this sandbox's, or no longer.
+    Unknown {
+        /// Where it stands.
+        place: Place,
+    },
+    /// Another credential than the bound one, at a server to which one is bound.
+    Foreign {
+        /// Where it stands.
+        place: Place,
+    },
+    /// The value has ended to be good.
+    Expired {
+        /// Which.
+        name: String,
+    },
+    /// The request is not encrypted.
+    Plain {
+        /// Which credential it would carry.
+        name: String,
+    },
+}
+
+/// A place in a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A field of the head.
+    Field(String),
+    /// The path.
+    Path,
+    /// The query.
+    Query,
+    /// The body.
+    Body,
+}
+
+impl Misuse {
+    /// The word for programs.
+    pub const fn predicate(&self) -> &'static str {
+        match self {
+            Self::Elsewhere { .. } => "credential_elsewhere",
+            Self::Unknown { .. } => "credential_unknown",
+            Self::Foreign { .. } => "credential_foreign",
+            Self::Expired { .. } => "credential_expired",
+            Self::Plain { .. } => "credential_unencrypted",
+        }
+    }
+}
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Elsewhere { name, place } => {
+                write!(f, "the placeholder of `{name}` stands in {place}, where it is not bound to")
+            }
+            Self::Unknown { place } => write!(
+                f,
+                "a placeholder in {place} is none of this sandbox's providers, or no longer"
+            ),
+            Self::Foreign { place } => write!(
+                f,
+                "{place} has a credential that no provider gave to this sandbox; at this server only \
+                 the provider's own may be used"
+            ),
+            Self::Expired { name } => write!(f, "the value of `{name}` has expired"),
+            Self::Plain { name } => {
+                write!(f, "`{name}` would be sent without encryption")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Field(name) => write!(f, "the field `{name}`"),
+            Self::Path => f.write_str("the path"),
+            Self::Query => f.write_str("the query"),
+            Self::Body => f.write_str("the body"),
+        }
+    }
+}

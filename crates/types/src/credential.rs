@@ -1,0 +1,118 @@
+//! What a sandbox's programs may authenticate with, as its supervisor is given it.
+
+use crate::{Host, Port, Redacted};
+
+/// All credentials of one sandbox.
+#[derive(Clone, Debug)]
+pub struct CredentialSet {
+    /// Grows with every change of what is attached, or of a value.
+    pub epoch: u64,
+    /// Tells the placeholders of this gateway from everything else.
+    pub mark: Redacted<[u8; 32]>,
+    /// Each credential.
+    pub all: Vec<Credential>,
+}
+
+/// One credential: what stands for it in the jail, and what is put in its place outside.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// Provider and variable, as `claude/ANTHROPIC_API_KEY`: for people and the audit.
+    pub name: String,
+    /// What the jail holds. No secret.
+    pub placeholder: String,
+    /// The value itself.
+    pub secret: Redacted<String>,
+    /// When the value ends to be good, in milliseconds since 1970.
+    pub expires_ms: Option<i64>,
+    /// Where the value may be put; empty: nowhere.
+    pub bindings: Vec<Binding>,
+}
+
+/// A place where a credential may be put on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The host: one, never a wildcard.
+    pub host: Host,
+    /// Its port.
+    pub port: Port,
+    /// Paths, as a policy's `path` has them; absent: all.
+    pub path: Option<String>,
+    /// Where in a request.
+    pub placement: Placement,
+}
+
+/// Where in a request a credential stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// In `Authorization`: as `Bearer`, as GitHub's `token`, or as a name or password of `Basic`.
+    Authorization,
+    /// The whole value of this field, in lower case.
+    Header(String),
+    /// The whole value of this query parameter.
+    Query(String),
+    /// A segment of the path, or a part of one, where this template has `{credential}`.
+    Path(String),
+}
+
+/// A placement that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a placement is `authorization`, `header:NAME`, `query:NAME` or `path:TEMPLATE`")]
+pub struct PlacementError;
+
+impl Placement {
+    /// Reads the form that [`fmt::Display`](std::fmt::Display) writes.
+    pub fn parse(text: &str) -> Result<Self, PlacementError> {
+        match text.split_once(':') {
+            None if text == "authorization" => Ok(Self::Authorization),
+            Some(("header", name)) if is_token(name) => Ok(Self::Header(name.to_ascii_lowercase())),
+            Some(("query", name)) if !name.is_empty() => Ok(Self::Query(name.to_owned())),
+            Some(("path", template)) if template.matches(CREDENTIAL).count() == 1 => {
+                Ok(Self::Path(template.to_owned()))
+            }
+            _ => Err(PlacementError),
+        }
+    }
+}
+
+impl std::fmt::Display for Placement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Authorization => f.write_str("authorization"),
+            Self::Header(name) => write!(f, "header:{name}"),
+            Self::Query(name) => write!(f, "query:{name}"),
+            Self::Path(template) => write!(f, "path:{template}"),
+        }
+    }
+}
+
+/// What a path's template has in the place of the credential.
+pub const CREDENTIAL: &str = "{credential}";
+
+/// Whether it can be a field's name (RFC 9110, section 5.6.2).
+fn is_token(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placements_read_what_they_write() {
+        for text in ["authorization", "header:x-api-key", "query:key", "path:/bot{credential}/**"] {
+            assert_eq!(Placement::parse(text).expect(text).to_string(), text);
+        }
+        for bad in [
+            "",
+            "bearer",
+            "header:",
+            "header:a b",
+            "query:",
+            "path:/x",
+            "path:{credential}{credential}",
+        ] {
+            assert_eq!(Placement::parse(bad), Err(PlacementError), "{bad}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use openshell_types::{NameError, WorkspaceName};
 
-use crate::{completions, doctor, gateway, logs, policy, sandbox, status};
+use crate::{completions, doctor, gateway, logs, policy, provider, sandbox, status};
 
 /// The safe, private runtime for autonomous AI agents
 #[derive(Debug, Parser)]
@@ -79,6 +79,7 @@ pub(crate) enum Verb {
     Sandbox(sandbox::Group),
     Logs(logs::Args),
     Policy(policy::Group),
+    Provider(provider::Group),
     Gateway(gateway::Group),
     Status(status::Args),
     Doctor(doctor::Args),
@@ -87,7 +88,7 @@ pub(crate) enum Verb {
 
 /// Which verbs stand under which heading of the help.
 const GROUPS: [(&str, &[&str]); 3] = [
-    ("Sandbox commands", &["sandbox", "logs", "policy"]),
+    ("Sandbox commands", &["sandbox", "logs", "policy", "provider"]),
     ("Gateway commands", &["gateway", "status"]),
     ("Additional commands", &["doctor", "completions"]),
 ];

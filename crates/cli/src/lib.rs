@@ -16,6 +16,7 @@ mod logs;
 mod output;
 mod policy;
 mod progress;
+mod provider;
 mod sandbox;
 mod status;
 mod style;
@@ -85,6 +86,7 @@ async fn dispatch(cli: Cli, config: &Config) -> Result<Exit, CliError> {
     match cli.verb {
         Verb::Sandbox(group) => sandbox::run(group, &context).await,
         Verb::Policy(group) => policy::run(group, &context).await,
+        Verb::Provider(group) => provider::run(group, &context).await,
         Verb::Logs(args) => logs::run(args, &context).await,
         Verb::Gateway(group) => gateway::run(group, &context).await,
         Verb::Status(args) => status::run(args, &context).await,

@@ -16,6 +16,7 @@ mod layout;
 mod limits;
 mod policy;
 mod profile;
+mod provider;
 mod sandbox;
 mod stream;
 
@@ -30,5 +31,6 @@ pub use policy::{
     SetPolicy, UpdatePolicy,
 };
 pub use profile::{Choice, Gateway, Tls};
+pub use provider::{Provider, ProviderProfile, ProviderValues};
 pub use sandbox::{Created, Deletion, ListOptions, NewSandbox, Phase, Sandbox, Selection};
 pub use stream::{Channel, Event, Input, Output, Sender, Stream};

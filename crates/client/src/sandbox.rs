@@ -35,6 +35,8 @@ pub struct NewSandbox {
     pub await_attach: bool,
     /// The policy's text and the name of its file; none: the default policy.
     pub policy: Option<(String, String)>,
+    /// Providers to attach, by name.
+    pub providers: Vec<String>,
 }
 
 /// A sandbox that was created.
@@ -173,6 +175,7 @@ impl Client {
             environment: new.environment,
             command: new.command,
             tty: new.terminal.is_some(),
+            providers: new.providers,
             ..Default::default()
         };
         let request = v1::CreateSandboxRequest {
@@ -221,12 +224,7 @@ impl Client {
     /// Sandboxes, oldest first.
     pub async fn sandboxes(&self, options: &ListOptions) -> Result<Vec<Sandbox>, ClientError> {
         let limit = options.limit.unwrap_or(usize::MAX);
-        let scope = match options.within {
-            Selection::Own => self.scope(),
-            Selection::All => Some(WorkspaceSelector {
-                selection: Some(workspace_selector::Selection::AllWorkspaces(AllWorkspaces {})),
-            }),
-        };
+        let scope = self.scope_of(options.within);
         let mut found: Vec<Sandbox> = Vec::new();
         let mut page_token = String::new();
         while found.len() < limit {
@@ -249,6 +247,15 @@ impl Client {
         }
         found.truncate(limit);
         Ok(found)
+    }
+
+    pub(crate) fn scope_of(&self, within: Selection) -> Option<WorkspaceSelector> {
+        match within {
+            Selection::Own => self.scope(),
+            Selection::All => Some(WorkspaceSelector {
+                selection: Some(workspace_selector::Selection::AllWorkspaces(AllWorkspaces {})),
+            }),
+        }
     }
 
     /// Deletes a sandbox.
@@ -304,7 +311,7 @@ impl TryFrom<v1::Sandbox> for Sandbox {
     }
 }
 
-fn time(stamp: prost_types::Timestamp) -> Option<SystemTime> {
+pub(crate) fn time(stamp: prost_types::Timestamp) -> Option<SystemTime> {
     let seconds = u64::try_from(stamp.seconds).ok()?;
     let nanos = u32::try_from(stamp.nanos).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use openshell_credential::Credentials;
 use openshell_policy::{Caller, Decision, Destination, Grant, Policy, Predicate};
 use openshell_types::{Authority, Generation, Host};
 use tokio::sync::watch;
@@ -11,7 +12,8 @@ use tokio::sync::watch;
 use crate::accept::Context;
 use crate::ledger::{Carries, Meter, Place};
 use crate::refusal::Refusal;
-use crate::seams::PolicyInForce;
+use crate::seams::{PolicyInForce, State};
+use crate::sending::InFlight;
 use crate::upstream_proxy::Reached;
 
 /// The latest policy.
@@ -77,9 +79,26 @@ impl Permit {
         &self.policy.policy
     }
 
-    /// Whether requests over the connection are judged one by one.
+    /// Whether requests over the connection are judged one by one. SECURITY: I9; where a credential
+    /// is bound, they are.
     pub(crate) fn inspects(&self) -> bool {
-        self.policy().inspects(&destination(&self.to), &self.by, Timestamp::now())
+        self.credentials().binds(&self.to)
+            || self.policy().inspects(&destination(&self.to), &self.by, Timestamp::now())
+    }
+
+    /// What may be authenticated with under it.
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.policy.credentials
+    }
+
+    /// Counts a request that carries a value of its credentials.
+    pub(crate) fn begin_sending(&self) -> InFlight {
+        self.policy.sending.begin()
+    }
+
+    /// The state that allowed it.
+    pub(crate) fn state(&self) -> State {
+        self.policy.state()
     }
 
     /// The generation that allowed it.
@@ -159,7 +178,7 @@ impl Permit {
         reached: Reached,
     ) -> Result<(), Refusal> {
         let policy = Arc::clone(&policies.borrow_and_update());
-        if policy.generation == self.generation() {
+        if policy.state() == self.state() {
             return Ok(());
         }
         self.renew(policy, Some(reached))
@@ -197,7 +216,7 @@ impl Watch {
     pub(crate) fn new(permit: Permit, context: &Context) -> Self {
         let mut policies = context.policy.clone();
         // A policy that came since the permit was given counts as a change.
-        if policies.borrow_and_update().generation != permit.generation() {
+        if policies.borrow_and_update().state() != permit.state() {
             policies.mark_changed();
         }
         Self { permit, policies }

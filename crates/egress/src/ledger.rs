@@ -313,7 +313,7 @@ mod tests {
         /// One of `a.example.com:443` and the inode 1 under a policy.
         pub(crate) fn under(policy: Policy) -> Self {
             let ledger = Arc::new(Ledger::new(Box::new(Timestamp::now)));
-            let in_force = PolicyInForce { policy, generation: Generation::new(1) };
+            let in_force = PolicyInForce::new(policy, Generation::new(1), Arc::default());
             let (_, policies) = watch::channel(Arc::new(in_force));
             let to = Authority::parse("a.example.com:443").unwrap();
             let exe = Program { file: CURL, path: None, sha256: None };

@@ -27,6 +27,7 @@ mod relay;
 mod report;
 mod resolve;
 mod seams;
+mod sending;
 mod settings;
 mod stream;
 #[cfg(test)]
@@ -39,8 +40,9 @@ mod vet;
 
 pub use accept::Egress;
 pub use seams::{
-    Datagram, DnsSocket, HostAddresses, Identified, Identify, PolicyInForce, Report, UdpSocket,
-    Unidentified,
+    Datagram, DnsSocket, HostAddresses, Identified, Identify, PolicyInForce, Report, State,
+    UdpSocket, Unidentified,
 };
+pub use sending::Sending;
 pub use settings::{OWN_V4, OWN_V6, PROXY_PORT, ResolverConfig, Seams, Settings};
 pub use upstream_proxy::{Credentials, Outbound, UpstreamProxy};

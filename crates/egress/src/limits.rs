@@ -213,3 +213,10 @@ pub const ROOM_TICK: Duration = Duration::from_secs(1);
 /// How long a client may be silent within a body that is passed on as it comes; then its connection
 /// is reset.
 pub const BODY_IDLE: Duration = Duration::from_secs(10 * 60);
+
+/// Longest time until a head with a credential in it is sent: whoever changes the credential waits
+/// that long at most. The request fails then.
+pub const CREDENTIAL_SENT: Duration = Duration::from_secs(10);
+
+/// How long the head of a stream of HTTP/2 with a credential in it counts as being sent.
+pub const STREAM_HEAD_SENT: Duration = Duration::from_millis(200);

@@ -2,6 +2,7 @@
 
 use openshell_audit::{Destination, Reason};
 use openshell_codec::http1::HeadError;
+use openshell_credential::Misuse;
 use openshell_policy::Explanation;
 use openshell_types::Authority;
 use rustls::AlertDescription;
@@ -73,6 +74,17 @@ impl Refusal {
     pub(crate) fn mcp_version(rule: &str, line: u32, detail: String) -> Self {
         let (rule, line) = (Some(rule.to_owned()), Some(line));
         Self { rule, line, ..Self::new(403, "policy_denied", MCP_VERSION, detail) }
+    }
+
+    /// A credential is used where it must not be.
+    pub(crate) fn credential(misuse: &Misuse) -> Self {
+        let error = match misuse {
+            Misuse::Elsewhere { .. } | Misuse::Foreign { .. } => "credential_endpoint_mismatch",
+            Misuse::Unknown { .. } => "invalid_credential_placeholder",
+            Misuse::Expired { .. } => "credential_unavailable",
+            Misuse::Plain { .. } => "uninspected_credentials",
+        };
+        Self::new(403, error, misuse.predicate(), misuse.to_string())
     }
 
     /// A request where GraphQL is judged that cannot be read as such.

@@ -10,9 +10,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use openshell_audit::{self as audit, Event};
+use openshell_credential::Credentials;
 use openshell_policy::{Caller, Policy};
 use openshell_types::Generation;
 use thiserror::Error;
+
+use crate::sending::Sending;
 
 /// Tells which program opened a captured connection.
 #[async_trait]
@@ -128,10 +131,36 @@ pub trait HostAddresses: Send + Sync + 'static {
     fn current(&self) -> io::Result<Arc<[IpAddr]>>;
 }
 
-/// The policy that decides, and its number. Shared through a `watch` channel.
+/// The policy that decides, its number, and what may be authenticated with under it. Shared through
+/// a `watch` channel: all of it changes at once.
 pub struct PolicyInForce {
     /// The compiled policy, with binaries bound to inodes.
     pub policy: Policy,
     /// Its generation.
     pub generation: Generation,
+    /// The credentials.
+    pub credentials: Arc<Credentials>,
+    /// Counts the requests that carry a value of `credentials`, until they are sent.
+    pub sending: Sending,
+}
+
+/// Which policy and which credentials: what was decided under one state holds under no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The policy's number.
+    pub generation: Generation,
+    /// The number of the credentials.
+    pub epoch: u64,
+}
+
+impl PolicyInForce {
+    /// A policy with what may be authenticated with under it.
+    pub fn new(policy: Policy, generation: Generation, credentials: Arc<Credentials>) -> Self {
+        Self { policy, generation, credentials, sending: Sending::default() }
+    }
+
+    /// Which it is.
+    pub fn state(&self) -> State {
+        State { generation: self.generation, epoch: self.credentials.epoch() }
+    }
 }

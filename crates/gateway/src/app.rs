@@ -9,6 +9,7 @@ pub(crate) mod logs;
 pub(crate) mod mounts;
 pub(crate) mod page;
 pub(crate) mod policy;
+pub(crate) mod provider;
 pub(crate) mod sandbox;
 pub(crate) mod workspace;
 
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::reconcile::Kick;
 use crate::session::Registry;
 use crate::store::Store;
+use crate::vault::Vault;
 use crate::{MountCheck, Paths};
 
 pub(crate) use error::AppError;
@@ -28,6 +30,7 @@ pub(crate) use error::AppError;
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) store: Store,
+    pub(crate) vault: Vault,
     pub(crate) registry: Arc<Registry>,
     pub(crate) kick: Kick,
     pub(crate) driver: Arc<dyn Driver>,

@@ -5,6 +5,7 @@
 
 mod app;
 mod auth;
+mod compose;
 mod config;
 mod error;
 mod limits;
@@ -16,6 +17,7 @@ mod rpc;
 mod serve;
 mod session;
 mod store;
+mod vault;
 
 pub use config::{GatewayConfig, Settings};
 pub use error::GatewayError;

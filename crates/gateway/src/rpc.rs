@@ -8,6 +8,7 @@ mod merge;
 mod native;
 mod openshell;
 mod policy;
+mod provider;
 mod sandbox;
 mod status;
 mod watch;
@@ -46,6 +47,16 @@ pub(crate) const SERVED: &[&str] = &[
     "/openshell.v1.OpenShell/ListSandboxPolicies",
     "/openshell.v1.OpenShell/GetSandboxLogs",
     "/openshell.v1.OpenShell/WatchSandbox",
+    "/openshell.v1.OpenShell/ListSandboxProviders",
+    "/openshell.v1.OpenShell/AttachSandboxProvider",
+    "/openshell.v1.OpenShell/DetachSandboxProvider",
+    "/openshell.v1.OpenShell/CreateProvider",
+    "/openshell.v1.OpenShell/GetProvider",
+    "/openshell.v1.OpenShell/ListProviders",
+    "/openshell.v1.OpenShell/ListProviderProfiles",
+    "/openshell.v1.OpenShell/GetProviderProfile",
+    "/openshell.v1.OpenShell/UpdateProvider",
+    "/openshell.v1.OpenShell/DeleteProvider",
     "/openshell.v1.OpenShell/GetWorkspace",
     "/openshell.v1.OpenShell/ListWorkspaces",
     "/openshell.native.v1.Native/Create",

@@ -29,6 +29,7 @@ use crate::reconcile::{Kick, Reconciler};
 use crate::rpc::Rpc;
 use crate::session::{Registry, SessionService};
 use crate::store::Store;
+use crate::vault::Vault;
 use crate::{GatewayConfig, GatewayError};
 
 /// Checks a host path that a sandbox is to be given (source, target, folders with secrets and our
@@ -56,10 +57,12 @@ pub async fn run(config: GatewayConfig, parts: Parts) -> Result<(), GatewayError
     let lock = take_lock(paths)?;
     let store = Store::open(&paths.database()).await?;
     store.ensure_default_workspace().await?;
+    let vault = Vault::open(&paths.credential_key(), &paths.placeholder_key())?;
 
     let (kick, kicks) = Kick::channel();
     let app = App {
         store: store.clone(),
+        vault,
         registry: Arc::new(Registry::default()),
         kick,
         driver: parts.driver,
@@ -120,6 +123,7 @@ async fn wait(tasks: &mut JoinSet<Serving>, shutdown: &CancellationToken) -> Ser
 fn serve_sessions(app: &App) -> Result<impl Future<Output = Serving> + use<>, GatewayError> {
     let service = SessionService {
         store: app.store.clone(),
+        vault: app.vault.clone(),
         registry: Arc::clone(&app.registry),
         kick: app.kick.clone(),
         shutdown: app.shutdown.clone(),

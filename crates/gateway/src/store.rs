@@ -74,8 +74,10 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(migrations)
 }
 
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "first", include_str!("../migrations/0001_first.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("../migrations/0001_first.sql")),
+    (2, "providers", include_str!("../migrations/0002_providers.sql")),
+];
 
 /// Labels and annotations are stored as a JSON object.
 fn labels_to_json(labels: &BTreeMap<String, String>) -> String {

@@ -1,37 +1,53 @@
 //! Putting a policy in force: compile, tie to files, swap, tell.
 
+use std::mem::take;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use openshell_audit::{Config, Event};
-use openshell_egress::{PolicyInForce, Report};
+use openshell_credential::Credentials;
+use openshell_egress::{PolicyInForce, Report, Sending, State};
 use openshell_policy::{BinaryTable, Diagnostic, Policy, Severity};
-use openshell_types::{Digest, Generation};
+use openshell_types::{CredentialSet, Digest, Generation};
 use thiserror::Error;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::binaries::Binaries;
+use crate::limits;
 
 /// The policy in force and how it changes.
 pub(crate) struct Policies {
     binaries: Binaries,
     /// The policy that the jail was built from: its static sections are in the mounts.
     built: Policy,
-    state: Mutex<State>,
+    current: Mutex<Current>,
     in_force: watch::Sender<Arc<PolicyInForce>>,
 }
 
-struct State {
+struct Current {
     policy: Policy,
     table: BinaryTable,
     generation: Generation,
+    credentials: Arc<Credentials>,
+    /// What the requests are counted by that are still being sent under states before.
+    older: Vec<Sending>,
+}
+
+/// What shall come into force.
+pub(crate) struct Pushed<'a> {
+    pub(crate) generation: Generation,
+    /// The digest that the text must have.
+    pub(crate) announced: Option<Digest>,
+    pub(crate) text: &'a str,
+    pub(crate) credentials: CredentialSet,
 }
 
 /// Why a policy was not put in force; the one before still is.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(crate) enum Refused {
-    /// An older generation than the one in force.
-    #[error("generation {0} is in force already")]
-    Stale(Generation),
+    /// An older state than the one in force.
+    #[error("generation {} with credentials {} is in force already", .0.generation, .0.epoch)]
+    Stale(State),
     /// It is not the document that was announced.
     #[error("the policy's digest is not the announced one")]
     Digest,
@@ -49,11 +65,18 @@ impl Policies {
     /// Puts the first policy in force.
     pub(crate) fn new(policy: Policy, generation: Generation, binaries: Binaries) -> Self {
         let table = binaries.table(&policy);
-        let bound = PolicyInForce { policy: policy.bind(&table), generation };
+        let credentials: Arc<Credentials> = Arc::default();
+        let bound = PolicyInForce::new(policy.bind(&table), generation, Arc::clone(&credentials));
         Self {
             binaries,
             built: policy.clone(),
-            state: Mutex::new(State { policy, table, generation }),
+            current: Mutex::new(Current {
+                policy,
+                table,
+                generation,
+                credentials,
+                older: Vec::new(),
+            }),
             in_force: watch::Sender::new(Arc::new(bound)),
         }
     }
@@ -63,23 +86,24 @@ impl Policies {
         self.in_force.subscribe()
     }
 
-    /// The generation in force.
-    pub(crate) fn generation(&self) -> Generation {
-        self.in_force.borrow().generation
+    /// What is in force.
+    pub(crate) fn state(&self) -> State {
+        self.in_force.borrow().state()
     }
 
-    /// Puts `text` in force as `generation`. `announced` is the digest that it must have.
+    /// Puts a policy and credentials in force, in one step.
     pub(crate) fn apply(
         &self,
-        generation: Generation,
-        announced: Option<Digest>,
-        text: &str,
+        pushed: Pushed<'_>,
         report: &dyn Report,
-    ) -> Result<Digest, Refused> {
-        let result = self.swap(generation, announced, text);
+    ) -> Result<Applied, Refused> {
+        let Pushed { generation, announced, text, .. } = pushed;
+        let result = self.swap(pushed);
         match &result {
-            Ok(Swapped { digest, changed: true }) => {
-                report.record(config("enforced", generation, *digest, None));
+            Ok(Applied { digest, before: Some(before), .. }) => {
+                let activity =
+                    if before.generation == generation { "credentials" } else { "enforced" };
+                report.record(config(activity, generation, *digest, None));
             }
             Ok(_) => {}
             Err(refused) => {
@@ -87,47 +111,52 @@ impl Policies {
                 report.record(config("refused", generation, digest, Some(refused.to_string())));
             }
         }
-        result.map(|swapped| swapped.digest)
+        result
     }
 
-    fn swap(
-        &self,
-        generation: Generation,
-        announced: Option<Digest>,
-        text: &str,
-    ) -> Result<Swapped, Refused> {
+    fn swap(&self, pushed: Pushed<'_>) -> Result<Applied, Refused> {
+        let Pushed { generation, announced, text, credentials } = pushed;
         let policy = compile(text).map_err(Refused::Errors)?;
         let digest = policy.digest();
         if announced.is_some_and(|announced| announced != digest) {
             return Err(Refused::Digest);
         }
         self.check_static(&policy)?;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if generation < state.generation {
-            return Err(Refused::Stale(state.generation));
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = current.state();
+        if (generation, credentials.epoch) < (state.generation, state.epoch) {
+            return Err(Refused::Stale(state));
         }
-        if generation == state.generation && digest == state.policy.digest() {
-            return Ok(Swapped { digest, changed: false });
+        let is_known = generation == state.generation && credentials.epoch == state.epoch;
+        if is_known && digest == current.policy.digest() {
+            let older = current.older.clone();
+            return Ok(Applied { digest, before: None, older });
         }
         let table = self.binaries.table(&policy);
-        let bound = PolicyInForce { policy: policy.bind(&table), generation };
-        *state = State { policy, table, generation };
-        self.in_force.send_replace(Arc::new(bound));
-        Ok(Swapped { digest, changed: true })
+        let credentials = Arc::new(Credentials::new(credentials));
+        let bound = PolicyInForce::new(policy.bind(&table), generation, Arc::clone(&credentials));
+        let before = self.in_force.send_replace(Arc::new(bound));
+        let mut older = take(&mut current.older);
+        older.push(before.sending.clone());
+        older.retain(|sending| !sending.is_over());
+        *current = Current { policy, table, generation, credentials, older: older.clone() };
+        Ok(Applied { digest, before: Some(before.state()), older })
     }
 
     /// Ties the policy to its files again if one of its paths stands for another file now.
     pub(crate) fn rebind(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let table = self.binaries.table(&state.policy);
-        if table == state.table {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = self.binaries.table(&current.policy);
+        if table == current.table {
             return;
         }
         tracing::info!("Binaries of the policy are other files now");
-        let policy = state.policy.bind(&table);
-        state.table = table;
-        self.in_force
-            .send_replace(Arc::new(PolicyInForce { policy, generation: state.generation }));
+        let policy = current.policy.bind(&table);
+        current.table = table;
+        let sending = self.in_force.borrow().sending.clone();
+        let credentials = Arc::clone(&current.credentials);
+        let bound = PolicyInForce::new(policy, current.generation, credentials);
+        self.in_force.send_replace(Arc::new(PolicyInForce { sending, ..bound }));
     }
 
     /// Paths may be added for the next start; everything else that mounts are made from stays. What
@@ -156,9 +185,29 @@ impl Policies {
     }
 }
 
-struct Swapped {
-    digest: Digest,
-    changed: bool,
+/// A policy that is in force.
+pub(crate) struct Applied {
+    pub(crate) digest: Digest,
+    /// What it replaced; `None`: it was in force already.
+    before: Option<State>,
+    older: Vec<Sending>,
+}
+
+impl Applied {
+    /// Waits until nothing more is sent with the credentials of the policy before. The egress bounds
+    /// how long one request is being sent.
+    pub(crate) async fn settled(self) -> Digest {
+        while self.older.iter().any(|sending| !sending.is_over()) {
+            sleep(limits::SENDING_POLL).await;
+        }
+        self.digest
+    }
+}
+
+impl Current {
+    fn state(&self) -> State {
+        State { generation: self.generation, epoch: self.credentials.epoch() }
+    }
 }
 
 fn config(activity: &str, generation: Generation, digest: Digest, detail: Option<String>) -> Event {

@@ -129,7 +129,7 @@ pub fn run() -> Result<(), BootError> {
     // SECURITY: I1: only now does a secret come into this process.
     let (launch, session_dir) = launched.receive().map_err(BootError::Launch)?;
     let dial = Dial::new(session_dir);
-    let place = Place { generation: launch.generation, last_sequence: 0 };
+    let place = Place { generation: launch.generation, ..Place::default() };
     let (token, sandbox) = (launch.token.clone(), folder_name(&folder));
     let readied = begun.and_then(|(config, begun)| {
         ready(config, begun, Given { launch, dial: dial.clone(), boot_id: boot_id.clone() })

@@ -95,6 +95,7 @@ mod tests {
             mounts: vec![],
             tool_binds: vec![],
             await_attach: false,
+            await_credentials: false,
             identity: Identity::Caller { uid: 1000, gid: 1000 },
         };
         let variables = compose(&spec, "http://198.18.0.1:3128", "UTC");

@@ -101,6 +101,7 @@ impl Door {
             token: booted.token.clone(),
             place: Place {
                 generation: booted.generation.number(),
+                epoch: 0,
                 last_sequence: booted.journal.last_sequence(),
             },
         }

@@ -40,6 +40,8 @@ pub(crate) struct MainCommand {
     terminal: Option<TerminalSize>,
     with_input: bool,
     start: Notify,
+    /// Told when the credentials are there, if it waits for them.
+    credentials: Option<Notify>,
     output: Output,
     state: watch::Sender<MainState>,
     /// One permit: whoever has it may write standard input.
@@ -74,6 +76,7 @@ impl MainCommand {
             // input that never ends would hang a program that reads all of it first.
             with_input: spec.await_attach || spec.terminal.is_some(),
             start: Notify::new(),
+            credentials: spec.await_credentials.then(Notify::new),
             output,
             state: watch::Sender::new(MainState::Waiting),
             holder: Arc::new(Semaphore::new(1)),
@@ -88,6 +91,13 @@ impl MainCommand {
     /// Starts it, unless it was started.
     pub(crate) fn start(&self) {
         self.start.notify_one();
+    }
+
+    /// Lets it start, now that what its placeholders stand for is there.
+    pub(crate) fn has_credentials(&self) {
+        if let Some(credentials) = &self.credentials {
+            credentials.notify_one();
+        }
     }
 
     /// What it printed.
@@ -136,6 +146,9 @@ impl MainCommand {
     /// Runs it to its end. `report` hears of start and end.
     pub(crate) async fn run(self: Arc<Self>, processes: Processes, report: Arc<dyn Report>) {
         self.start.notified().await;
+        if let Some(credentials) = &self.credentials {
+            credentials.notified().await;
+        }
         let ended = match self.spawn(&processes).await {
             Ok((running, sources)) => {
                 let pid = running.pid;

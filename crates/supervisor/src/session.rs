@@ -118,6 +118,7 @@ pub(crate) fn hello(
         token: token.expose().clone(),
         boot_id: boot_id.to_owned(),
         generation: place.generation,
+        epoch: place.epoch,
         last_sequence: place.last_sequence,
         status: Some(frames::status(status)),
     }
@@ -125,8 +126,10 @@ pub(crate) fn hello(
 
 /// What a sandbox that runs says when it comes back.
 fn again(sandbox: &Sandbox, token: &Redacted<String>) -> Hello {
+    let state = sandbox.policies.state();
     let place = Place {
-        generation: sandbox.policies.generation().number(),
+        generation: state.generation.number(),
+        epoch: state.epoch,
         last_sequence: sandbox.journal.last_sequence(),
     };
     hello(sandbox.id().as_str(), &sandbox.boot_id, token, place, &sandbox.status.borrow())
@@ -137,6 +140,8 @@ fn again(sandbox: &Sandbox, token: &Redacted<String>) -> Hello {
 pub(crate) struct Place {
     /// The generation of the policy in force.
     pub(crate) generation: u64,
+    /// The number of the credentials in force.
+    pub(crate) epoch: u64,
     /// The newest event.
     pub(crate) last_sequence: u64,
 }

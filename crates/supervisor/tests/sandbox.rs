@@ -237,7 +237,7 @@ async fn m03_a_pushed_policy_comes_into_force_and_a_broken_one_does_not() {
     link.phase(wire::Phase::Ready).await;
     let good = "version: 1\nnetwork_policies:\n  web:\n    endpoints:\n      - host: example.com\n        port: 443\n    binaries:\n      - path: /usr/bin/curl\n";
     let push = |generation, text: &str| {
-        Told::Policy(wire::Policy { generation, digest: String::new(), text: text.into() })
+        Told::Policy(wire::Policy { generation, text: text.into(), ..wire::Policy::default() })
     };
     // What the egress cannot enforce is no less broken.
     let signed = "port: 443\n        allow_uninspected_credentials: true";

@@ -4,6 +4,7 @@
 //! `openshell-types` and of its own crate.
 
 mod access;
+pub mod credential;
 mod generated;
 pub mod policy;
 

@@ -6,6 +6,7 @@ mod delete;
 mod exec;
 mod get;
 mod list;
+pub(crate) mod provider;
 mod variables;
 mod view;
 
@@ -39,6 +40,7 @@ enum Verb {
     Exec(exec::Args),
     Connect(connect::Args),
     Delete(delete::Args),
+    Provider(provider::Group),
 }
 
 pub(crate) async fn run(group: Group, context: &Context<'_>) -> Result<Exit, CliError> {
@@ -49,5 +51,6 @@ pub(crate) async fn run(group: Group, context: &Context<'_>) -> Result<Exit, Cli
         Verb::Exec(args) => exec::run(args, context).await,
         Verb::Connect(args) => connect::run(args, context).await,
         Verb::Delete(args) => delete::run(args, context).await,
+        Verb::Provider(group) => provider::run(group, context).await,
     }
 }

@@ -1,6 +1,6 @@
 //! Rewriting a request that a proxy was asked for into the one that the server gets.
 
-use openshell_types::Authority;
+use openshell_types::{Authority, Redacted};
 
 use super::head::{Body, RequestHead};
 use super::response::{put, put_switch};
@@ -20,6 +20,8 @@ pub struct Forwarded<'a> {
     pub body: Body,
     /// The body was decoded: its coding is not named any more.
     pub decoded: bool,
+    /// Fields by their index in the head, with the values that go out in the place of theirs.
+    pub replaced: &'a [(usize, Redacted<Vec<u8>>)],
 }
 
 impl RequestHead {
@@ -37,19 +39,21 @@ impl RequestHead {
 
     fn write(&self, forwarded: &Forwarded<'_>, upgrade: Option<&Upgrade>) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
-        let Forwarded { target, authority, default_port, body, decoded } = *forwarded;
+        let Forwarded { target, authority, default_port, body, decoded, replaced } = *forwarded;
         let host = host_value(authority, default_port);
         for part in [&self.method, " ", target, " HTTP/1.1\r\nHost: ", &host] {
             out.extend_from_slice(part.as_bytes());
         }
         out.extend_from_slice(b"\r\n");
-        for header in &self.headers {
+        for (at, header) in self.headers.iter().enumerate() {
             let is_coding = decoded && header.name == "content-encoding";
             let is_offer = upgrade.is_some() && header.name == EXTENSIONS;
             if is_dropped(&header.name) || is_coding || is_offer {
                 continue;
             }
-            put(&mut out, header.name.as_bytes(), &header.value);
+            let other = replaced.iter().find(|(index, _)| *index == at);
+            let value = other.map_or(&header.value, |(_, value)| value.expose());
+            put(&mut out, header.name.as_bytes(), value);
         }
         match body {
             // A stated length of zero is kept: servers want one on POST and PUT.

@@ -174,7 +174,14 @@ fn e07_large_heads_are_bounded_and_legitimate_ones_pass() {
 fn upstream(head: &RequestHead) -> Vec<u8> {
     let Target::Absolute { authority, path } = &head.target else { panic!("another form") };
     let (body, decoded) = (head.body, false);
-    head.to_upstream(&Forwarded { target: path, authority, default_port: 80, body, decoded })
+    head.to_upstream(&Forwarded {
+        target: path,
+        authority,
+        default_port: 80,
+        body,
+        decoded,
+        replaced: &[],
+    })
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::sync::Arc;
 
 use openshell_codec::http1::{Body, Forwarded, RequestHead, Target, Version};
-use openshell_types::Generation;
+use openshell_types::Redacted;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::timeout;
 
@@ -21,6 +22,8 @@ use crate::ledger::Meter;
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::report::Attempt;
+use crate::seams::State;
+use crate::sending::InFlight;
 use crate::stream::Stream;
 use crate::upstream_proxy::{Use, absolute, refused};
 
@@ -169,7 +172,7 @@ async fn one<C: Stream>(
         Ok(admitted) => admitted,
         Err(refusal) => return Next::End(refuse(account, &refusal)),
     };
-    let Admitted { line, mut passed, held, opening, generation, mut meter, room: _room } = admitted;
+    let Admitted { line, mut passed, held, opening, state, mut meter, room: _room } = admitted;
     if let Err(refusal) = meter.count(passed.count) {
         *own = Some(line);
         return Next::End(refuse(account, &passed.about(&head.method, refusal)));
@@ -180,7 +183,7 @@ async fn one<C: Stream>(
     }
     let decoded = passed.body.is_some();
     let held = passed.body.take().or(held);
-    let outgo = Outgo { head, passed, held, decoded, opening, generation, meter };
+    let outgo = Outgo { head, passed, held, decoded, opening, state, meter };
     exchange(session, client, outgo, (own, line)).await
 }
 
@@ -192,8 +195,8 @@ struct Admitted<'a> {
     held: Option<Vec<u8>>,
     /// The WebSocket that it asks for.
     opening: Option<Opening>,
-    /// The policy that allowed it.
-    generation: Generation,
+    /// What allowed it.
+    state: State,
     meter: Meter,
     room: Option<body::Room<'a>>,
 }
@@ -211,8 +214,8 @@ async fn admit<'a, C: Stream>(
     let mut room = None;
     loop {
         let permit = line::permit(session)?;
-        let generation = permit.generation();
-        account.under(generation);
+        let state = permit.state();
+        account.under(state.generation);
         let (passed, opening) = if account.judges(&permit) {
             let reading = judge::read(session, &permit, &question, account.request())?;
             let upgrade = websocket::wanted(head, &reading)?;
@@ -233,10 +236,8 @@ async fn admit<'a, C: Stream>(
         let terms = (may_repeat(head), wanted);
         let (found, permit) = line::line(session, permit, own.take(), terms).await?;
         // SECURITY: E10; while the server was dialled, the policy may have changed its mind.
-        if permit.generation() == generation
-            && session.context.policy.borrow().generation == generation
-        {
-            return Ok(Admitted { line: found, passed, held, opening, generation, meter, room });
+        if permit.state() == state && session.context.policy.borrow().state() == state {
+            return Ok(Admitted { line: found, passed, held, opening, state, meter, room });
         }
         *own = Some(found);
     }
@@ -319,8 +320,8 @@ struct Outgo<'a> {
     /// Whether the codings of what is held were undone.
     decoded: bool,
     opening: Option<Opening>,
-    /// The policy that allowed it.
-    generation: Generation,
+    /// What allowed it.
+    state: State,
     meter: Meter,
 }
 
@@ -331,7 +332,8 @@ async fn exchange<C: Stream>(
     outgo: Outgo<'_>,
     (own, mut line): (&mut Option<Line>, Line),
 ) -> Next {
-    let Outgo { head, passed, held, decoded, opening, generation, meter } = outgo;
+    let Outgo { head, mut passed, held, decoded, opening, state, meter } = outgo;
+    let sending = passed.sending.take();
     line.count(&meter);
     let body = held.as_ref().map_or(head.body, |body| match body.len() as u64 {
         0 => Body::None,
@@ -342,33 +344,41 @@ async fn exchange<C: Stream>(
     // Two connections to the same server may want the request in two forms.
     let write = |is_forward: bool| {
         let target = if is_forward {
-            Cow::Owned(absolute(&session.to, &passed.target))
+            Cow::Owned(absolute(&session.to, passed.sent_target()))
         } else {
-            Cow::Borrowed(passed.target.as_str())
+            Cow::Borrowed(passed.sent_target())
         };
         let (authority, default_port) = (&session.to, session.default_port());
-        let forwarded = Forwarded { target: &target, authority, default_port, body, decoded };
+        let replaced = &passed.placed.fields;
+        let forwarded =
+            Forwarded { target: &target, authority, default_port, body, decoded, replaced };
         let mut bytes = match upgrade {
             Some(upgrade) => head.to_switching_upstream(&forwarded, upgrade),
             None => head.to_upstream(&forwarded),
         };
         bytes.extend_from_slice(held.as_deref().unwrap_or_default());
-        (bytes, Asked { method: &head.method, version, stays, upgrade, is_forward })
+        (Redacted::new(bytes), Asked { method: &head.method, version, stays, upgrade, is_forward })
     };
-    let (bytes, asked) = write(line.is_forward);
     let streamed = if held.is_some() { Body::None } else { head.body };
     let was_used = line.is_used;
-    let mut outcome = attempt(client, &mut line, &bytes, (&asked, streamed)).await;
+    let written = write(line.is_forward);
+    let mut outcome = match send(&mut line, written, sending).await {
+        Ok(asked) => attempt(client, &mut line, &asked, streamed).await,
+        Err(failed) => Err(failed),
+    };
     if let Err(Failed::Unanswered(error)) = &outcome
         && (was_used && may_repeat(head) && line::is_gone(error))
     {
         let wanted = if upgrade.is_some() { Use::Tunnel } else { Use::PlainRequests };
-        outcome = match again(session, generation, wanted).await {
-            Ok(fresh) => {
+        outcome = match again(session, state, wanted).await {
+            Ok((fresh, sending)) => {
                 line = fresh;
                 line.count(&meter);
-                let (bytes, asked) = write(line.is_forward);
-                attempt(client, &mut line, &bytes, (&asked, streamed)).await
+                let written = write(line.is_forward);
+                match send(&mut line, written, Some(sending)).await {
+                    Ok(asked) => attempt(client, &mut line, &asked, streamed).await,
+                    Err(failed) => Err(failed),
+                }
             }
             Err(refusal) => return Next::End(last_words(session, &refusal)),
         };
@@ -420,32 +430,49 @@ fn last_words(session: &Session<'_>, refusal: &Refusal) -> End {
 /// A new connection for a request whose first one was closed.
 async fn again(
     session: &Session<'_>,
-    generation: Generation,
+    state: State,
     wanted: Use,
-) -> Result<Line, Refusal> {
+) -> Result<(Line, InFlight), Refusal> {
     let permit: Permit = line::permit(session)?;
     let (line, permit) = line::line(session, permit, None, (false, wanted)).await?;
     // SECURITY: E10; the request was judged once, and under no other policy is it sent.
-    if permit.generation() != generation || session.context.policy.borrow().generation != generation
-    {
+    let in_force = Arc::clone(&session.context.policy.borrow());
+    let sending = in_force.sending.begin();
+    if permit.state() != state || session.context.policy.borrow().state() != state {
         return Err(Refusal::unreachable("policy_changed", "the policy just changed".to_owned()));
     }
-    Ok(line)
+    Ok((line, sending))
 }
 
-/// Sends the bytes, then what is streamed, while the answer already comes in.
+/// Sends a head, and a body that was held. Values of credentials are in it: whoever changes them
+/// waits for `sending` to be dropped.
+async fn send<'a>(
+    line: &mut Line,
+    (bytes, asked): (Redacted<Vec<u8>>, Asked<'a>),
+    sending: Option<InFlight>,
+) -> Result<Asked<'a>, Failed> {
+    let sent = async {
+        line.write.write_all(bytes.expose()).await?;
+        line.write.flush().await
+    };
+    let result = match &sending {
+        // SECURITY: I13; a server that does not read cannot keep a value in force.
+        Some(_) => timeout(limits::CREDENTIAL_SENT, sent)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+        None => sent.await,
+    };
+    result.map(|()| asked).map_err(Failed::Unanswered)
+}
+
+/// Sends what is streamed, while the answer already comes in.
 async fn attempt<C: Stream>(
     client: &mut Client<C>,
     line: &mut Line,
-    bytes: &[u8],
-    (asked, streamed): (&Asked<'_>, Body),
+    asked: &Asked<'_>,
+    streamed: Body,
 ) -> Result<Answered, Failed> {
     let Client { inbox, write } = client;
-    let sent = async {
-        line.write.write_all(bytes).await?;
-        line.write.flush().await
-    };
-    sent.await.map_err(Failed::Unanswered)?;
     let mut down = std::pin::pin!(response::relay(asked, &mut line.inbox, write));
     if streamed == Body::None {
         return tokio::select! {

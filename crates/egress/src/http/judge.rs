@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use openshell_codec::graphql;
 use openshell_codec::http1::{Header, goes_upstream};
 use openshell_codec::target::{Doubtful, Method, Options, Target, TargetError, methods_to_judge};
+use openshell_credential::{Asked as Using, Placed};
 use openshell_policy::{
     Content, Grant, GraphqlOperation, Inspection, McpVersions, Refused, Request, RequestDenial,
     Verdict,
@@ -17,6 +18,7 @@ use super::record::RequestRecord;
 use crate::authorize::{Permit, destination};
 use crate::limits;
 use crate::refusal::{Asked, Refusal};
+use crate::sending::InFlight;
 
 /// A request as it came in.
 #[derive(Clone, Copy)]
@@ -37,6 +39,8 @@ pub(crate) struct Reading {
     method: Method,
     target: Target,
     inspection: Inspection,
+    /// Whether it is encrypted on its way to the server.
+    is_secure: bool,
 }
 
 /// What of a body has to be read first.
@@ -67,6 +71,10 @@ pub(crate) struct Passed {
     protocol: Option<&'static str>,
     /// For how many requests of a budget it counts: each operation and each call is one.
     pub(crate) count: u64,
+    /// What goes out in the place of the placeholders in its head.
+    pub(crate) placed: Placed,
+    /// Held until that is sent.
+    pub(crate) sending: Option<InFlight>,
 }
 
 impl Passed {
@@ -89,8 +97,14 @@ impl Passed {
     /// A request over a connection whose requests are not judged: it passes as it is.
     pub(crate) fn unjudged(permit: &Permit, target: &str) -> Self {
         let (target, rule) = (target.to_owned(), permit.rule().to_owned());
-        let (noted, operations, body) = (None, Vec::new(), None);
-        Self { target, rule, noted, operations, body, protocol: None, count: 1 }
+        let (noted, operations, body, placed) = (None, Vec::new(), None, Placed::default());
+        let (protocol, sending) = (None, None);
+        Self { target, rule, noted, operations, body, protocol, count: 1, placed, sending }
+    }
+
+    /// The target that goes upstream.
+    pub(crate) fn sent_target(&self) -> &str {
+        self.placed.target.as_ref().map_or(&self.target, |target| target.expose())
     }
 }
 
@@ -112,7 +126,7 @@ pub(crate) fn read(
     record.asks(method.as_str(), target.path());
     same_server(session, &target, question.authority)?;
     let inspection = inspection(permit, target.path());
-    Ok(Reading { method, target, inspection })
+    Ok(Reading { method, target, inspection, is_secure: session.is_secure() })
 }
 
 fn parse(permit: &Permit, method: &Method, raw: &[u8]) -> Result<Target, Refusal> {
@@ -220,8 +234,12 @@ impl Reading {
             Carried::Graphql(_) => self.protocol(Content::Graphql(&[])),
             Carried::Rpc(_) => self.calls(),
         };
+        let target = self.target.to_string();
+        let placed = self.authenticate(permit, &target, question.headers)?;
         let passed = Passed {
-            target: self.target.to_string(),
+            sending: (!placed.names.is_empty()).then(|| permit.begin_sending()),
+            placed,
+            target,
             rule,
             noted,
             operations: carried.words(),
@@ -233,6 +251,20 @@ impl Reading {
             Ok(()) => Ok(passed),
             Err(refusal) => Err(passed.about(self.method.as_str(), refusal)),
         }
+    }
+
+    /// What goes out in the place of the placeholders in a head.
+    fn authenticate(
+        &self,
+        permit: &Permit,
+        target: &str,
+        headers: &[Header],
+    ) -> Result<Placed, Refusal> {
+        let asked = Using { to: permit.to(), is_secure: self.is_secure, target, headers };
+        permit
+            .credentials()
+            .place(&asked, Timestamp::now().as_millisecond())
+            .map_err(|misuse| self.told(Refusal::credential(&misuse)))
     }
 
     /// Asks about a request as what it carries. Where that is not allowed, and no rule denies it,
@@ -323,9 +355,13 @@ impl Reading {
         })?;
         let Answer { rule, noted } = answer;
         let count = content::count(operations.len());
+        if let Some(misuse) = text.and_then(|text| permit.credentials().in_body(text.as_bytes())) {
+            return Err(self.told(Refusal::credential(&misuse)));
+        }
         let (target, operations) = (self.target.to_string(), content::words(&operations));
         let protocol = Some(self.protocol(Content::Message { operations: &[], control }));
-        Ok(Passed { target, rule, noted, operations, body: None, protocol, count })
+        let (placed, sending, body) = (Placed::default(), None, None);
+        Ok(Passed { target, rule, noted, operations, body, protocol, count, placed, sending })
     }
 
     /// Holds calls to the versions of MCP that the path's endpoints admit: each of them, and
@@ -358,6 +394,15 @@ impl Reading {
     /// A refusal, told with the request that it is about.
     fn about(&self, refusal: Refusal) -> Refusal {
         let protocol = if self.inspection.graphql { "graphql" } else { self.calls() };
+        self.told_as(refusal, protocol)
+    }
+
+    /// The same of one that is not about its content.
+    fn told(&self, refusal: Refusal) -> Refusal {
+        self.told_as(refusal, self.protocol(Content::Plain))
+    }
+
+    fn told_as(&self, refusal: Refusal, protocol: &'static str) -> Refusal {
         refusal.about(Asked {
             method: self.method.as_str().to_owned(),
             path: self.target.path().to_owned(),

@@ -10,7 +10,6 @@ use openshell_codec::http1::RequestHead;
 use openshell_codec::websocket::{
     Agreed, ClientReader, Deflate, Message, ServerReader, Upgrade, encode,
 };
-use openshell_types::Generation;
 use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{SemaphorePermit, oneshot};
@@ -27,6 +26,7 @@ use crate::counted::is_used_up;
 use crate::ledger::Meter;
 use crate::limits;
 use crate::refusal::Refusal;
+use crate::seams::State;
 use crate::stream::Stream;
 use crate::upstream_proxy::Reached;
 use crate::vet::recheck;
@@ -207,7 +207,7 @@ struct Talk<'a> {
     opened: Opened<'a>,
     reached: Reached,
     /// The policy that allowed the upgrade last.
-    judged_by: Option<Generation>,
+    judged_by: Option<State>,
     policies: PolicyWatch,
     /// Whether a message that passed is on record.
     is_told: bool,
@@ -339,8 +339,8 @@ impl<'a> Talk<'a> {
     }
 
     fn judge(&mut self, text: Option<&str>) -> Result<(), Over> {
-        let generation = self.session.context.policy.borrow().generation;
-        if self.judged_by != Some(generation) {
+        let state = self.session.context.policy.borrow().state();
+        if self.judged_by != Some(state) {
             self.judge_again()?;
         }
         let Opened { reading, question, .. } = &self.opened;
@@ -373,8 +373,8 @@ impl<'a> Talk<'a> {
     fn judge_again(&mut self) -> Result<(), Over> {
         let mut record = RequestRecord::begin(self.session);
         match self.upgrade(&mut record) {
-            Ok((reading, generation)) => {
-                (self.opened.reading, self.judged_by) = (reading, Some(generation));
+            Ok((reading, state)) => {
+                (self.opened.reading, self.judged_by) = (reading, Some(state));
                 Ok(())
             }
             Err(refusal) => {
@@ -384,7 +384,7 @@ impl<'a> Talk<'a> {
         }
     }
 
-    fn upgrade(&self, record: &mut RequestRecord) -> Result<(Reading, Generation), Refusal> {
+    fn upgrade(&self, record: &mut RequestRecord) -> Result<(Reading, State), Refusal> {
         let (session, question) = (self.session, &self.opened.question);
         let permit = line::permit(session)?;
         recheck(&permit, self.reached, &*session.context.seams.host)?;
@@ -394,7 +394,7 @@ impl<'a> Talk<'a> {
             return Err(Refusal::unsupported(detail));
         }
         reading.decide(&permit, question, None)?;
-        Ok((reading, permit.generation()))
+        Ok((reading, permit.state()))
     }
 }
 

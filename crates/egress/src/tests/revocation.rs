@@ -60,7 +60,7 @@ async fn e10_a_silent_tunnel_is_revoked_too_and_reported_once() {
 #[tokio::test]
 async fn e10_a_stale_permit_does_not_relay() {
     let in_force = |endpoints: &str, number| {
-        Arc::new(PolicyInForce { policy: policy(endpoints), generation: Generation::new(number) })
+        Arc::new(PolicyInForce::new(policy(endpoints), Generation::new(number), Arc::default()))
     };
     let old = in_force(&host_endpoint(80), 1);
     let exe = Program { file: CURL, path: Some("/usr/bin/curl".into()), sha256: None };

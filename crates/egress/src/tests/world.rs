@@ -158,7 +158,7 @@ impl World {
         raise_descriptors();
         let listener = listen(Ipv4Addr::LOCALHOST);
         let proxy = listener.local_addr().unwrap();
-        let in_force = PolicyInForce { policy: policy(endpoints), generation: Generation::new(1) };
+        let in_force = PolicyInForce::new(policy(endpoints), Generation::new(1), Arc::default());
         let (sender, receiver) = watch::channel(Arc::new(in_force));
         let settings = Settings {
             resolver: ResolverConfig::Servers(options.resolver),
@@ -195,7 +195,11 @@ impl World {
     pub(super) fn enforce(&self, endpoints: &str) {
         let generation = self.generation.fetch_add(1, Ordering::SeqCst) + 1;
         let generation = Generation::new(generation);
-        self.policy.send_replace(Arc::new(PolicyInForce { policy: policy(endpoints), generation }));
+        self.policy.send_replace(Arc::new(PolicyInForce::new(
+            policy(endpoints),
+            generation,
+            Arc::default(),
+        )));
     }
 
     /// What is on record once nothing more comes.

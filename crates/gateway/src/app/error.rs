@@ -5,6 +5,7 @@ use std::time::Duration;
 use openshell_types::NameError;
 use thiserror::Error;
 
+use crate::compose::ComposeError;
 use crate::session::{Closed, OpenError};
 use crate::store::StoreError;
 
@@ -63,6 +64,15 @@ impl AppError {
 
     pub(crate) fn no_sandbox(name: &str) -> Self {
         Self::NotFound { kind: "sandbox", name: name.to_owned() }
+    }
+}
+
+impl From<ComposeError> for AppError {
+    fn from(error: ComposeError) -> Self {
+        match error {
+            ComposeError::Store(error) => error.into(),
+            error => Self::Precondition(error.to_string()),
+        }
     }
 }
 

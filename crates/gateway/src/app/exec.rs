@@ -7,6 +7,7 @@ use openshell_types::SandboxId;
 use openshell_wire::session::{self, open::Target};
 
 use super::{App, AppError};
+use crate::compose::compose;
 use crate::limits::{OPEN_FRAME, SESSION_WAIT};
 use crate::session::{Session, Stream};
 use crate::store::rows::sandbox::{Desired, Phase, Sandbox};
@@ -30,10 +31,12 @@ impl App {
             return not_ready();
         }
         let session = self.session(&sandbox.id).await?;
+        let mut environment = compose(&self.store, &sandbox.id).await?.environment();
+        environment.extend(exec.environment);
         let (cols, rows) = exec.terminal.unwrap_or_default();
         let target = Target::Exec(session::Exec {
             argv: if exec.login_shell { in_login_shell(exec.argv) } else { exec.argv },
-            environment: exec.environment.into_iter().collect(),
+            environment: environment.into_iter().collect(),
             workdir: exec.workdir,
             tty: exec.terminal.is_some(),
             cols,

@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use openshell_policy::{
     Applied, Diagnostic, Difference, Document, MergeError, Operation, Policy, parse,
 };
-use openshell_wire::session;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::{App, AppError};
+use crate::compose::compose;
 use crate::limits::{POLICY_EDIT_RETRIES, POLICY_TEXT, POLICY_WAIT};
 use crate::store::rows::policy::{NewRevision, Revision, Status, Unchanged};
 use crate::store::rows::sandbox::Sandbox;
@@ -193,9 +193,14 @@ impl App {
         let Some(number) = stored else { return Ok(None) };
         tracing::info!(sandbox = %sandbox.name, revision = number, "Policy set");
         if let Some(session) = self.registry.session(&sandbox.id) {
-            let NewRevision { digest, text, .. } = new;
-            let policy = session::Policy { generation: number.into(), digest, text };
-            session.push(policy).await;
+            match compose(&self.store, &sandbox.id).await.map(|own| own.into_message(&self.vault)) {
+                Ok(Ok(message)) => session.push(message).await,
+                Ok(Err(error)) | Err(error) => {
+                    // As if the supervisor had found it.
+                    let error = error.to_string();
+                    self.store.fail_revision(&sandbox.id, number, &error).await?;
+                }
+            }
         }
         self.registry.changed(&sandbox.id);
         self.settled(sandbox, number, commit, changes).await.map(Some)

@@ -15,6 +15,7 @@ use super::policy::{Checked, DEFAULT, check};
 use super::workspace::Scope;
 use super::{App, AppError, mounts};
 use crate::auth::Ctx;
+use crate::compose::with_rules;
 use crate::limits::DELETE_WAIT;
 use crate::names::invent;
 use crate::store::rows::sandbox::{After, Desired, NewSandbox, Sandbox};
@@ -37,6 +38,8 @@ pub(crate) struct Create {
     pub(crate) policy: String,
     /// The encoded message that was asked for.
     pub(crate) requested: Vec<u8>,
+    /// Providers to attach, by name.
+    pub(crate) providers: Vec<String>,
 }
 
 /// A sandbox that was made, or why its policy was refused.
@@ -88,6 +91,7 @@ impl App {
                 mounts,
                 tool_binds,
                 await_attach: create.await_attach,
+                await_credentials: false,
                 // The driver knows better where it gives out blocks of ids.
                 identity: Identity::Caller { uid: geteuid().as_raw(), gid: getegid().as_raw() },
             },
@@ -96,7 +100,10 @@ impl App {
             requested: create.requested,
             ephemeral: create.ephemeral,
             policy,
+            attached: Vec::new(),
         };
+        new.attached = self.to_attach(&new.spec, &create.providers).await?;
+        check_composed(&new)?;
         self.insert(&mut new, create.name.is_empty()).await?;
         tracing::info!(sandbox = %new.spec.name, id = %new.spec.id, "Sandbox created");
         self.kick.sandbox(&new.spec.id);
@@ -196,6 +203,12 @@ impl App {
             Some(_) => Ok(Deleted::Accepted(sandbox.id)),
         }
     }
+}
+
+/// Whether the policy and the rules of the providers can be one.
+fn check_composed(new: &NewSandbox) -> Result<(), AppError> {
+    with_rules(&new.policy.text, &new.policy.digest, &new.attached)?;
+    Ok(())
 }
 
 fn name(asked: &str) -> Result<SandboxName, AppError> {

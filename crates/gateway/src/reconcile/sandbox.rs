@@ -15,6 +15,7 @@ use openshell_types::{Digest, Redacted, SandboxId};
 use thiserror::Error;
 
 use super::Reconciler;
+use crate::compose::{ComposeError, compose};
 use crate::limits::{DIAL_IN, EXIT_FETCH};
 use crate::store::StoreError;
 use crate::store::rows::sandbox::{Desired, Observed, Phase, Sandbox};
@@ -75,16 +76,24 @@ impl Reconciler {
     }
 
     async fn place(&self, sandbox: &Sandbox) -> Result<(), StepError> {
-        let Some(policy) = self.store.revision(&sandbox.id, None).await? else {
-            return self.failed(sandbox, "PolicyMissing", "the sandbox has no policy").await;
+        let composed = match compose(&self.store, &sandbox.id).await {
+            Ok(composed) => composed,
+            Err(ComposeError::Store(error)) => return Err(error.into()),
+            Err(error) => return self.failed(sandbox, "PolicyMissing", &error.to_string()).await,
         };
+        // The values come over the session; the command does not start before.
+        let mut spec = sandbox.spec.clone();
+        spec.await_credentials = !composed.attached.is_empty();
+        let mut environment = composed.environment();
+        environment.append(&mut spec.environment);
+        spec.environment = environment;
         let token = random_token()?;
         // Before the supervisor can dial in. The token itself is kept nowhere.
         self.store.set_token(&sandbox.id, Digest::of(token.expose().as_bytes()).as_bytes()).await?;
         let placement = Placement {
-            spec: sandbox.spec.clone(),
-            policy: policy.text,
-            generation: policy.number.into(),
+            spec,
+            policy: composed.text,
+            generation: composed.revision.number.into(),
             token,
         };
         match self.driver.ensure(&placement).await {

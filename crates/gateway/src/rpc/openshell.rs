@@ -140,6 +140,76 @@ impl OpenShell for Rpc {
         Ok(Response::new(self.watch(request.into_inner()).await?))
     }
 
+    async fn create_provider(
+        &self,
+        request: Request<v1::CreateProviderRequest>,
+    ) -> Answer<v1::ProviderResponse> {
+        Ok(Response::new(Rpc::create_provider(self, request.into_inner()).await?))
+    }
+
+    async fn get_provider(
+        &self,
+        request: Request<v1::GetProviderRequest>,
+    ) -> Answer<v1::ProviderResponse> {
+        Ok(Response::new(Rpc::get_provider(self, request.into_inner()).await?))
+    }
+
+    async fn list_providers(
+        &self,
+        request: Request<v1::ListProvidersRequest>,
+    ) -> Answer<v1::ListProvidersResponse> {
+        Ok(Response::new(Rpc::list_providers(self, request.into_inner()).await?))
+    }
+
+    async fn update_provider(
+        &self,
+        request: Request<v1::UpdateProviderRequest>,
+    ) -> Answer<v1::ProviderResponse> {
+        Ok(Response::new(Rpc::update_provider(self, request.into_inner()).await?))
+    }
+
+    async fn delete_provider(
+        &self,
+        request: Request<v1::DeleteProviderRequest>,
+    ) -> Answer<v1::DeleteProviderResponse> {
+        Ok(Response::new(Rpc::delete_provider(self, request.into_inner()).await?))
+    }
+
+    async fn attach_sandbox_provider(
+        &self,
+        request: Request<v1::AttachSandboxProviderRequest>,
+    ) -> Answer<v1::AttachSandboxProviderResponse> {
+        Ok(Response::new(self.attach_provider(request.into_inner()).await?))
+    }
+
+    async fn detach_sandbox_provider(
+        &self,
+        request: Request<v1::DetachSandboxProviderRequest>,
+    ) -> Answer<v1::DetachSandboxProviderResponse> {
+        Ok(Response::new(self.detach_provider(request.into_inner()).await?))
+    }
+
+    async fn list_sandbox_providers(
+        &self,
+        request: Request<v1::ListSandboxProvidersRequest>,
+    ) -> Answer<v1::ListSandboxProvidersResponse> {
+        Ok(Response::new(self.list_attached(request.into_inner()).await?))
+    }
+
+    async fn list_provider_profiles(
+        &self,
+        request: Request<v1::ListProviderProfilesRequest>,
+    ) -> Answer<v1::ListProviderProfilesResponse> {
+        Ok(Response::new(self.list_profiles(request.into_inner()).await?))
+    }
+
+    async fn get_provider_profile(
+        &self,
+        request: Request<v1::GetProviderProfileRequest>,
+    ) -> Answer<v1::ProviderProfileResponse> {
+        Ok(Response::new(self.get_profile(request.into_inner()).await?))
+    }
+
     async fn get_workspace(
         &self,
         request: Request<v1::GetWorkspaceRequest>,

@@ -147,6 +147,7 @@ fn create(request: v1::CreateSandboxRequest) -> Answer<(Scope, Create)> {
         environment: check::environment(environment)?,
         await_attach: request.await_main_process_attachment,
         policy: spec.policy.as_ref().map(openshell_wire::policy::to_text).unwrap_or_default(),
+        providers: spec.providers.clone(),
         requested: spec.encode_to_vec(),
         ..Create::default()
     };
@@ -154,9 +155,6 @@ fn create(request: v1::CreateSandboxRequest) -> Answer<(Scope, Create)> {
 }
 
 fn unsupported(spec: &v1::SandboxSpec) -> Answer<()> {
-    if let Some(provider) = spec.providers.first() {
-        return Err(AppError::Precondition(format!("provider '{provider}' not found")));
-    }
     let template = spec.template.clone().unwrap_or_default();
     let asked = [
         (!template.image.is_empty(), "images"),

@@ -1,6 +1,6 @@
 //! The task that owns one session: its streams, and what the supervisor reports.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use openshell_types::SandboxId;
@@ -15,8 +15,8 @@ use tonic::{Status, Streaming};
 use super::registry::{Order, Session};
 use super::server::SessionService;
 use super::stream::{Closed, Feedback, Input, Output, Stream, StreamEvent, close, credit};
+use crate::compose::{ComposeError, compose};
 use crate::limits::{SESSION_QUEUE, SESSION_STALL, SESSION_STREAMS, STREAM_CREDIT, STREAM_SLACK};
-use crate::store::rows::policy::Revision;
 use crate::store::rows::sandbox::{Observed, Phase, Sandbox};
 use crate::store::{Store, StoreError};
 
@@ -32,8 +32,8 @@ pub(super) struct Owner {
     boot_id: String,
     last_sequence: u64,
     stored_sequence: u64,
-    /// The newest policy that went out in this session.
-    pushed: u64,
+    /// What went out in this session and was not answered yet: generation and epoch, and the digest.
+    pushed: BTreeMap<(u64, u64), String>,
     frames: (mpsc::Sender<GatewayFrame>, mpsc::Receiver<GatewayFrame>),
     feedback: (mpsc::UnboundedSender<Feedback>, mpsc::UnboundedReceiver<Feedback>),
 }
@@ -82,7 +82,7 @@ impl Owner {
             boot_id: String::new(),
             last_sequence: sandbox.last_sequence,
             stored_sequence: sandbox.last_sequence,
-            pushed: 0,
+            pushed: BTreeMap::new(),
             frames: mpsc::channel(SESSION_QUEUE),
             feedback: mpsc::unbounded_channel(),
         }
@@ -164,18 +164,25 @@ impl Owner {
     }
 
     /// After the hello is stored: a newer policy goes out, and waiting readers look again.
-    async fn caught_up(&mut self, newer: Result<Option<Revision>, StoreError>) -> Result<(), End> {
-        // One that was set meanwhile may have gone out already.
-        if let Some(newest) = newer?.filter(|newest| u64::from(newest.number) > self.pushed) {
-            let policy = wire::Policy {
-                generation: newest.number.into(),
-                digest: newest.digest,
-                text: newest.text,
-            };
-            self.send(gateway_frame::Payload::Policy(policy)).await?;
+    async fn caught_up(
+        &mut self,
+        newer: Result<Option<wire::Policy>, StoreError>,
+    ) -> Result<(), End> {
+        if let Some(newest) = newer? {
+            self.push(newest).await?;
         }
         self.service.registry.changed(&self.id);
         Ok(())
+    }
+
+    /// Sends what is to be in force, unless something newer has gone out already.
+    async fn push(&mut self, policy: wire::Policy) -> Result<(), End> {
+        let state = (policy.generation, policy.epoch);
+        if self.pushed.last_key_value().is_some_and(|(newest, _)| *newest > state) {
+            return Ok(());
+        }
+        self.pushed.insert(state, policy.digest.clone());
+        self.send(gateway_frame::Payload::Policy(policy)).await
     }
 
     /// Whether the supervisor has come back on another connection.
@@ -211,12 +218,17 @@ impl Owner {
         let Ok(number) = u32::try_from(ack.generation) else {
             return Err(End::Violation("a generation that was never given"));
         };
-        let Some(revision) = self.store().revision(&self.id, Some(number)).await? else {
+        let state = (ack.generation, ack.epoch);
+        let Some(digest) = self.pushed.get(&state) else {
             return Err(End::Violation("a generation that was never given"));
         };
-        if ack.error.is_empty() && revision.digest != ack.digest {
+        if ack.error.is_empty() && *digest != ack.digest {
             return Err(End::Violation("a digest that is not the policy's"));
         }
+        // The newest stays: nothing older may go out after it.
+        self.pushed.retain(|other, _| *other >= state);
+        let refused = (!ack.error.is_empty()).then(|| ack.error.clone());
+        self.service.registry.answer(&self.id, (state, refused));
         if ack.error.is_empty() {
             let now_ms = Timestamp::now().as_millisecond();
             self.store().enforce_revision(&self.id, number, now_ms).await?;
@@ -259,8 +271,8 @@ impl Owner {
     async fn order(&mut self, order: Order) -> Result<(), End> {
         match order {
             Order::Send(payload) => {
-                if let gateway_frame::Payload::Policy(policy) = &payload {
-                    self.pushed = self.pushed.max(policy.generation);
+                if let gateway_frame::Payload::Policy(policy) = payload {
+                    return self.push(policy).await;
                 }
                 self.send(payload).await
             }
@@ -387,7 +399,7 @@ async fn greeted(
     service: SessionService,
     id: SandboxId,
     hello: Hello,
-) -> Result<Option<Revision>, StoreError> {
+) -> Result<Option<wire::Policy>, StoreError> {
     let (store, now_ms) = (&service.store, Timestamp::now().as_millisecond());
     store.set_placed(&id, now_ms).await?;
     if let Ok(generation) = u32::try_from(hello.generation)
@@ -399,8 +411,26 @@ async fn greeted(
     if let Some(status) = hello.status {
         observe(&service, &id, &hello.boot_id, status).await?;
     }
-    let newest = store.revision(&id, None).await?;
-    Ok(newest.filter(|newest| u64::from(newest.number) > hello.generation))
+    let has = (hello.generation, hello.epoch);
+    service.registry.answer(&id, (has, None));
+    let composed = match compose(store, &id).await {
+        Ok(composed) => composed,
+        Err(ComposeError::Store(error)) => return Err(error),
+        Err(error) => return Ok(kept(&id, &error)),
+    };
+    if (u64::from(composed.revision.number), composed.epoch) <= has {
+        return Ok(None);
+    }
+    match composed.into_message(&service.vault) {
+        Ok(message) => Ok(Some(message)),
+        Err(error) => Ok(kept(&id, &error)),
+    }
+}
+
+/// What is in force stays.
+fn kept(id: &SandboxId, error: &ComposeError) -> Option<wire::Policy> {
+    tracing::error!(sandbox = %id, %error, "Nothing newer can be put in force");
+    None
 }
 
 /// Stores a status.

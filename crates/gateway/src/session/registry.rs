@@ -26,6 +26,8 @@ struct Entry {
     state: watch::Sender<u64>,
     /// The number of the newest event.
     events: watch::Sender<u64>,
+    /// The newest state that the supervisor answered for.
+    answered: Option<Answer>,
     /// Attachments that are open, and whether one of them got the exit code.
     attached: usize,
     exit_fetched: bool,
@@ -37,11 +39,15 @@ impl Default for Entry {
             session: None,
             state: watch::Sender::new(0),
             events: watch::Sender::new(0),
+            answered: None,
             attached: 0,
             exit_fetched: false,
         }
     }
 }
+
+/// Generation and epoch of what was pushed, and why the supervisor refused it, if it did.
+pub(crate) type Answer = ((u64, u64), Option<String>);
 
 /// A handle to one session; the session's task owns the rest.
 #[derive(Clone, Debug)]
@@ -137,6 +143,21 @@ impl Registry {
         }
     }
 
+    /// The newest state that the supervisor of a sandbox answered for.
+    pub(crate) fn answered(&self, id: &SandboxId) -> Option<Answer> {
+        self.lock().get(id).and_then(|entry| entry.answered.clone())
+    }
+
+    /// Notes an answer of a supervisor's.
+    pub(super) fn answer(&self, id: &SandboxId, answer: Answer) {
+        let mut sandboxes = self.lock();
+        let entry = sandboxes.entry(id.clone()).or_default();
+        if entry.answered.as_ref().is_none_or(|known| known.0 <= answer.0) {
+            entry.answered = Some(answer);
+            entry.state.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+
     /// Forgets a sandbox that is gone. Those who watch it see their channel end.
     pub(crate) fn forget(&self, id: &SandboxId) {
         self.lock().remove(id);
@@ -168,6 +189,7 @@ impl Registry {
         let mut sandboxes = self.lock();
         let entry = sandboxes.entry(id.clone()).or_default();
         entry.session = Some(session);
+        entry.answered = None;
         entry.state.send_modify(|count| *count = count.wrapping_add(1));
     }
 

@@ -18,11 +18,13 @@ use super::registry::{Registry, Session};
 use crate::limits::{HELLO, SESSION_QUEUE};
 use crate::reconcile::Kick;
 use crate::store::Store;
+use crate::vault::Vault;
 
 /// `openshell.session.v1`.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionService {
     pub(crate) store: Store,
+    pub(crate) vault: Vault,
     pub(crate) registry: Arc<Registry>,
     pub(crate) kick: Kick,
     pub(crate) shutdown: CancellationToken,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use openshell_types::{Digest, Generation};
+use openshell_wire::credential;
 use openshell_wire::session::gateway_frame::Payload as Told;
 use openshell_wire::session::session_client::SessionClient;
 use openshell_wire::session::supervisor_frame::Payload;
@@ -14,6 +15,7 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
+use crate::apply::{Applied, Pushed};
 use crate::copy::Input;
 use crate::limits;
 use crate::sandbox::Sandbox;
@@ -167,34 +169,43 @@ impl Link {
         }
     }
 
-    async fn policy(&self, policy: wire::Policy) {
-        let announced = match policy.digest.as_str() {
-            "" => Ok(None),
-            text => Digest::parse(text).map(Some).map_err(|error| error.to_string()),
+    async fn policy(&self, mut policy: wire::Policy) {
+        let result = self.apply(&mut policy);
+        let wire::Policy { generation, epoch, digest, .. } = policy;
+        let ack = move |digest, error| {
+            let ack = wire::PolicyAck { generation, epoch, digest, error };
+            frames::frame(Payload::PolicyAck(ack))
         };
-        let result = announced.and_then(|announced| {
-            self.sandbox
-                .policies
-                .apply(
-                    Generation::new(policy.generation),
-                    announced,
-                    &policy.text,
-                    &*self.sandbox.journal,
-                )
-                .map_err(|refused| refused.to_string())
-        });
-        let ack = match result {
-            Ok(digest) => wire::PolicyAck {
-                generation: policy.generation,
-                digest: digest.to_string(),
-                error: String::new(),
-            },
-            Err(error) => {
-                wire::PolicyAck { generation: policy.generation, digest: policy.digest, error }
+        let out = self.out.clone();
+        match result {
+            Ok(applied) => {
+                // What is still being sent must not hold up the session.
+                tokio::spawn(async move {
+                    let digest = applied.settled().await.to_string();
+                    // A session that ended needs no answer: the gateway asks again in the next one.
+                    let _ = out.send(ack(digest, String::new())).await;
+                });
             }
+            Err(error) => {
+                let _ = out.send(ack(digest, error)).await;
+            }
+        }
+    }
+
+    fn apply(&self, policy: &mut wire::Policy) -> Result<Applied, String> {
+        let announced = match policy.digest.as_str() {
+            "" => None,
+            text => Some(Digest::parse(text).map_err(|error| error.to_string())?),
         };
-        // A session that ended needs no answer: the gateway asks again in the next one.
-        let _ = self.out.send(frames::frame(Payload::PolicyAck(ack))).await;
+        let credentials = credential::from_message(policy).map_err(|error| error.to_string())?;
+        let generation = Generation::new(policy.generation);
+        let pushed = Pushed { generation, announced, text: &policy.text, credentials };
+        let epoch = pushed.credentials.epoch;
+        let applied = self.sandbox.policies.apply(pushed, &*self.sandbox.journal);
+        if applied.is_ok() && epoch > 0 {
+            self.sandbox.main.has_credentials();
+        }
+        applied.map_err(|refused| refused.to_string())
     }
 
     async fn open(&mut self, asked: wire::Open, tasks: &mut JoinSet<u64>) {

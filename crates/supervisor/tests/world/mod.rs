@@ -134,6 +134,7 @@ impl World {
             mounts: vec![],
             tool_binds: vec![],
             await_attach: false,
+            await_credentials: false,
             // The driver puts the right one in its place.
             identity: Identity::Caller { uid: 0, gid: 0 },
         }

@@ -52,6 +52,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "K=V")]
     env: Vec<String>,
 
+    /// Provider whose credentials the sandbox may use; see `openshell provider`
+    #[arg(long, value_name = "NAME")]
+    provider: Vec<String>,
+
     /// Label
     #[arg(long, value_name = "K=V")]
     label: Vec<String>,
@@ -128,6 +132,7 @@ impl Plan {
             ephemeral: args.no_keep,
             await_attach: !args.detach,
             policy: policy.as_ref().map(|file| (file.text.clone(), file.name.clone())),
+            providers: args.provider,
         };
         Ok(Self { new, policy, detach: args.detach, output: args.output })
     }

@@ -68,7 +68,15 @@ pub(super) async fn serve(
                 record::cut(session, (method, passed.path()), &refusal);
                 return refuse(session, answer, &refusal, is_grpc);
             }
-            match requests.send_request(outgoing, ends) {
+            let sent = requests.send_request(outgoing, ends);
+            if let Some(sending) = passed.sending.take() {
+                // The library does not say when a head is on the wire.
+                tokio::spawn(async move {
+                    sleep(limits::STREAM_HEAD_SENT).await;
+                    drop(sending);
+                });
+            }
+            match sent {
                 Ok((response, up)) => {
                     let idle = (!is_grpc).then_some(limits::BODY_IDLE);
                     let up = Up { stream: up, held, body, ends, idle, meter };
@@ -115,8 +123,8 @@ async fn admit<'a>(
     let mut room = None;
     loop {
         let permit = line::permit(session)?;
-        let generation = permit.generation();
-        record.under(generation);
+        let state = permit.state();
+        record.under(state.generation);
         let reading = judge::read(session, &permit, &question, record)?;
         if held.is_none() && question.has_body {
             let wants = reading.wants(&question);
@@ -129,9 +137,7 @@ async fn admit<'a>(
         has_room.map_err(|refusal| passed.about(question.method, refusal))?;
         let (ready, permit) = upstream.ready(permit).await?;
         // SECURITY: E10; while the server was dialled, or had no room, the policy may have changed its mind.
-        if permit.generation() == generation
-            && session.context.policy.borrow().generation == generation
-        {
+        if permit.state() == state && session.context.policy.borrow().state() == state {
             return Ok(Admitted { passed, held, ready, meter, room });
         }
     }
@@ -243,27 +249,39 @@ fn to_upstream(
     let uri = Uri::builder()
         .scheme(scheme)
         .authority(authority)
-        .path_and_query(passed.target.as_str())
+        .path_and_query(passed.sent_target())
         .build()
         .map_err(|_| malformed())?;
     let mut request = Request::new(());
     *request.method_mut() = head.head.method.clone();
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() = uri;
-    for (name, value) in &head.head.headers {
+    for (at, (name, value)) in head.head.headers.iter().enumerate() {
         // RFC 9113, section 8.2.2: the one value of `te` that has a meaning; gRPC needs it.
         let is_te = name == "te" && value == "trailers";
         let is_length = name == "content-length" && held.is_none();
         let is_coding =
             is_decoded && name == "content-encoding" || held.is_some() && name == "expect";
         if is_te || is_length || goes_upstream(name.as_str()) && !is_coding {
-            request.headers_mut().append(name, value.clone());
+            let value = sent_value(passed, at, value).ok_or_else(malformed)?;
+            request.headers_mut().append(name, value);
         }
     }
     if let Some(body) = held {
         request.headers_mut().insert("content-length", HeaderValue::from(body.len()));
     }
     Ok(request)
+}
+
+/// The value of a field as it goes out. One that is a credential's is not kept in the compression's
+/// table (RFC 7541, section 7.1.3).
+fn sent_value(passed: &Passed, at: usize, value: &HeaderValue) -> Option<HeaderValue> {
+    let Some((_, other)) = passed.placed.fields.iter().find(|(index, _)| *index == at) else {
+        return Some(value.clone());
+    };
+    let mut value = HeaderValue::from_bytes(other.expose()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// What of a request is still to be sent.

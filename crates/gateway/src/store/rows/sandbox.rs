@@ -7,6 +7,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::policy::{NewRevision, insert_first};
+use super::provider::{Attached, insert_attached};
 use crate::store::{Store, StoreError, labels_from_json, labels_to_json, signed, unsigned};
 
 /// One sandbox.
@@ -104,6 +105,8 @@ pub(crate) struct NewSandbox {
     pub(crate) requested: Vec<u8>,
     pub(crate) ephemeral: bool,
     pub(crate) policy: NewRevision,
+    /// What is attached from the start.
+    pub(crate) attached: Vec<Attached>,
 }
 
 /// The last item of a page, after which the next page starts.
@@ -141,6 +144,7 @@ impl Store {
             return Ok(false);
         }
         insert_first(&mut transaction, &new.spec.workspace, &new.spec.id, &new.policy).await?;
+        insert_attached(&mut transaction, &new.spec.id, &new.attached).await?;
         transaction.commit().await?;
         Ok(true)
     }

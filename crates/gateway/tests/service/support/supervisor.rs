@@ -87,6 +87,7 @@ impl Supervisor {
         let (out, frames) = mpsc::channel(64);
         let log = fs::read_to_string(self.audit()).unwrap_or_default();
         let hello = Hello {
+            epoch: 0,
             version: 1,
             sandbox_id: self.placement.spec.id.to_string(),
             token: self.placement.token.expose().clone(),
@@ -137,8 +138,8 @@ impl Supervisor {
                     self.generation = policy.generation;
                 }
                 let error = if refuses { "the kernel said no".into() } else { String::new() };
-                let (generation, digest) = (policy.generation, policy.digest);
-                send(out, Payload::PolicyAck(PolicyAck { generation, digest, error })).await;
+                let (generation, epoch, digest) = (policy.generation, policy.epoch, policy.digest);
+                send(out, Payload::PolicyAck(PolicyAck { generation, digest, error, epoch })).await;
             }
             gateway_frame::Payload::Open(open) => match open.target? {
                 Target::Exec(exec) => self.exec(open.stream, exec.argv, out).await,

@@ -1,0 +1,385 @@
+//! Providers: made, found, changed, and attached to sandboxes.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use openshell_credential::Profile;
+use openshell_types::{Redacted, SandboxId, SandboxSpec, WorkspaceName};
+use tokio::time::{Instant, timeout_at};
+
+use super::page::{Selector, cut, label, size};
+use super::workspace::Scope;
+use super::{App, AppError};
+use crate::compose::{compose, context, placeholders, profile};
+use crate::limits::{CONFIG, CREDENTIAL, CREDENTIALS, PROVIDER_WAIT, PROVIDERS};
+use crate::store::rows::provider::{Attached, Provider, Sealed};
+use crate::store::rows::sandbox::Sandbox;
+
+/// A provider that is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct NewProvider {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) annotations: BTreeMap<String, String>,
+    pub(crate) values: Values,
+}
+
+/// What is set of a provider. What is not named stays.
+#[derive(Debug, Default)]
+pub(crate) struct Values {
+    /// Values by variable.
+    pub(crate) credentials: BTreeMap<String, Redacted<String>>,
+    pub(crate) config: BTreeMap<String, String>,
+    /// When values end to be good, in milliseconds since 1970; `None`: they do not.
+    pub(crate) expiries: BTreeMap<String, Option<i64>>,
+}
+
+impl App {
+    /// Stores a provider.
+    pub(crate) async fn create_provider(
+        &self,
+        scope: &Scope,
+        new: NewProvider,
+    ) -> Result<Provider, AppError> {
+        let workspace = self.one_workspace(scope).await?;
+        let NewProvider { name, kind, labels, annotations, values } = new;
+        provider_name(&name)?;
+        let profile = known(&kind)?;
+        let mut provider = Provider {
+            workspace,
+            name,
+            id: uuid::Uuid::new_v4().to_string(),
+            kind,
+            labels,
+            annotations,
+            resource_version: 1,
+            created_ms: Timestamp::now().as_millisecond(),
+            config: BTreeMap::new(),
+            credentials: BTreeMap::new(),
+        };
+        self.put_values(&mut provider, &profile, values)?;
+        let missing = profile.credentials.iter().find(|own| {
+            own.required && !own.env_vars.iter().any(|name| provider.credentials.contains_key(name))
+        });
+        if let Some(missing) = missing {
+            let variables = missing.env_vars.join("` or `");
+            let message = format!("a provider of type `{}` needs `{variables}`", profile.id);
+            return Err(AppError::invalid("credentials", message));
+        }
+        if !self.store.insert_provider(&provider).await? {
+            return Err(AppError::AlreadyExists { kind: "provider", name: provider.name });
+        }
+        tracing::info!(provider = %provider.name, kind = %provider.kind, "Provider created");
+        Ok(provider)
+    }
+
+    /// Changes values of a provider. Returns when every sandbox that has it uses the new ones.
+    pub(crate) async fn update_provider(
+        &self,
+        scope: &Scope,
+        (name, kind): (&str, &str),
+        values: Values,
+    ) -> Result<Provider, AppError> {
+        let workspace = self.one_workspace(scope).await?;
+        let mut provider = self.provider_in(&workspace, name).await?;
+        if !kind.is_empty() && kind != provider.kind {
+            let message = format!("`{name}` is of type `{}`, and stays it", provider.kind);
+            return Err(AppError::invalid("type", message));
+        }
+        let profile = known(&provider.kind)?;
+        self.put_values(&mut provider, &profile, values)?;
+        let Some(sandboxes) = self.store.update_provider(&provider).await? else {
+            let current = self.provider_in(&workspace, name).await?.resource_version;
+            return Err(AppError::Conflict { current });
+        };
+        tracing::info!(provider = %provider.name, "Provider changed");
+        for id in &sandboxes {
+            self.hold_placeholders(id, &provider).await?;
+        }
+        // All at once: none waits for another's supervisor.
+        let pushes = sandboxes.iter().map(|id| self.bring_into_force(id));
+        futures_util::future::try_join_all(pushes).await?;
+        self.provider_in(&workspace, name).await
+    }
+
+    /// A provider by its name.
+    pub(crate) async fn provider(&self, scope: &Scope, name: &str) -> Result<Provider, AppError> {
+        let workspace = self.one_workspace(scope).await?;
+        self.provider_in(&workspace, name).await
+    }
+
+    /// SECURITY: I14; names of other workspaces are not found.
+    async fn provider_in(
+        &self,
+        workspace: &WorkspaceName,
+        name: &str,
+    ) -> Result<Provider, AppError> {
+        self.store.provider(workspace, name).await?.ok_or_else(|| no_provider(name))
+    }
+
+    /// A page of providers, and the token of the next one.
+    pub(crate) async fn providers(
+        &self,
+        scope: &Scope,
+        page: (i32, &str),
+        selector: &str,
+    ) -> Result<(Vec<Provider>, String), AppError> {
+        let workspace = match scope {
+            Scope::All => None,
+            one @ Scope::One(_) => Some(self.one_workspace(one).await?),
+        };
+        let selector = Selector::parse(selector)?;
+        let size = size(page.0)?;
+        let place = |provider: &Provider| format!("{}/{}", provider.workspace, provider.name);
+        let mut providers = self.store.providers(workspace.as_ref()).await?;
+        providers.retain(|provider| {
+            selector.matches(&provider.labels) && (page.1.is_empty() || *place(provider) > *page.1)
+        });
+        let (providers, more) = cut(providers, size);
+        let token = providers.last().filter(|_| more).map(place).unwrap_or_default();
+        Ok((providers, token))
+    }
+
+    /// Removes a provider; `false` when it was not there.
+    pub(crate) async fn delete_provider(
+        &self,
+        scope: &Scope,
+        name: &str,
+    ) -> Result<bool, AppError> {
+        let workspace = self.one_workspace(scope).await?;
+        let Some(provider) = self.store.provider(&workspace, name).await? else {
+            return Ok(false);
+        };
+        if !self.store.remove_provider(&provider.id).await? {
+            let why = format!("provider '{name}' is attached to a sandbox: detach it first");
+            return Err(AppError::Precondition(why));
+        }
+        tracing::info!(provider = %name, "Provider deleted");
+        Ok(true)
+    }
+
+    /// What is attached to a sandbox.
+    pub(crate) async fn attached(&self, sandbox: &Sandbox) -> Result<Vec<Attached>, AppError> {
+        Ok(self.store.attached(&sandbox.id).await?.1)
+    }
+
+    /// Attaches a provider; `false` when it was already. Returns when it is in force.
+    pub(crate) async fn attach_provider(
+        &self,
+        sandbox: &Sandbox,
+        name: &str,
+        expected: u64,
+    ) -> Result<bool, AppError> {
+        let provider = self.provider_in(&sandbox.workspace, name).await?;
+        unchanged(sandbox, expected)?;
+        let (_, attached) = self.store.attached(&sandbox.id).await?;
+        let is_attached = attached.iter().any(|other| other.provider.id == provider.id);
+        if !is_attached {
+            goes_with(&provider, &attached)?;
+            self.hold_placeholders(&sandbox.id, &provider).await?;
+            tracing::info!(sandbox = %sandbox.name, provider = %name, "Provider attached");
+        }
+        if let Err(error) = self.bring_into_force(&sandbox.id).await {
+            // What cannot be in force is not attached either.
+            if !is_attached && matches!(error, AppError::Precondition(_)) {
+                self.store.detach(&sandbox.id, &provider.id).await?;
+            }
+            return Err(error);
+        }
+        Ok(!is_attached)
+    }
+
+    /// Detaches a provider; `false` when it was not attached. Returns when nothing is sent with its
+    /// credentials any more.
+    pub(crate) async fn detach_provider(
+        &self,
+        sandbox: &Sandbox,
+        name: &str,
+        expected: u64,
+    ) -> Result<bool, AppError> {
+        let provider = self.provider_in(&sandbox.workspace, name).await?;
+        unchanged(sandbox, expected)?;
+        let was_attached = self.store.detach(&sandbox.id, &provider.id).await?;
+        if was_attached {
+            tracing::info!(sandbox = %sandbox.name, provider = %name, "Provider detached");
+        }
+        self.bring_into_force(&sandbox.id).await?;
+        Ok(was_attached)
+    }
+
+    /// The providers that a new sandbox has from the start.
+    pub(super) async fn to_attach(
+        &self,
+        spec: &SandboxSpec,
+        names: &[String],
+    ) -> Result<Vec<Attached>, AppError> {
+        let mut all: Vec<Attached> = Vec::new();
+        for name in names {
+            let found = self.store.provider(&spec.workspace, name).await?;
+            let provider = found
+                .ok_or_else(|| AppError::Precondition(format!("provider '{name}' not found")))?;
+            if all.iter().any(|other| other.provider.id == provider.id) {
+                continue;
+            }
+            goes_with(&provider, &all)?;
+            let placeholders = placeholders(&self.vault, &spec.id, &provider, BTreeMap::new())?;
+            all.push(Attached { provider, placeholders });
+        }
+        Ok(all)
+    }
+
+    /// Stores what stands for a provider's credentials in a sandbox.
+    pub(super) async fn hold_placeholders(
+        &self,
+        id: &SandboxId,
+        provider: &Provider,
+    ) -> Result<(), AppError> {
+        let (_, attached) = self.store.attached(id).await?;
+        let held = attached.into_iter().find(|other| other.provider.id == provider.id);
+        let held = held.map(|attached| attached.placeholders).unwrap_or_default();
+        let held = placeholders(&self.vault, id, provider, held)?;
+        self.store.attach(id, provider, &held).await?;
+        Ok(())
+    }
+
+    /// Pushes what is attached to a sandbox, and waits until it is in force. A sandbox without a
+    /// supervisor gets it when one comes.
+    async fn bring_into_force(&self, id: &SandboxId) -> Result<(), AppError> {
+        let mut changes = self.registry.state(id);
+        let message = compose(&self.store, id).await?.into_message(&self.vault)?;
+        let wanted = (message.generation, message.epoch);
+        let Some(session) = self.registry.session(id) else { return Ok(()) };
+        session.push(message).await;
+        let deadline = Instant::now().checked_add(PROVIDER_WAIT).unwrap_or_else(Instant::now);
+        loop {
+            match self.registry.answered(id) {
+                Some((state, refused)) if state >= wanted => {
+                    return match refused {
+                        None => Ok(()),
+                        Some(why) => Err(AppError::Precondition(why)),
+                    };
+                }
+                _ if self.registry.session(id).is_none() => return Ok(()),
+                _ => {}
+            }
+            match timeout_at(deadline, changes.changed()).await {
+                Ok(Ok(())) => {}
+                // It is gone.
+                Ok(Err(_)) => return Ok(()),
+                Err(_) => return Err(AppError::Deadline("the supervisor", PROVIDER_WAIT)),
+            }
+        }
+    }
+
+    fn put_values(
+        &self,
+        provider: &mut Provider,
+        profile: &Profile,
+        values: Values,
+    ) -> Result<(), AppError> {
+        let Values { credentials, config, expiries } = values;
+        for (variable, value) in credentials {
+            check_credential(&variable, &value)?;
+            if profile.id != "generic" && profile.of_variable(&variable).next().is_none() {
+                let known: Vec<&str> = profile
+                    .credentials
+                    .iter()
+                    .flat_map(|own| own.env_vars.iter().map(String::as_str))
+                    .collect();
+                let known = known.join("`, `");
+                let message = format!("type `{}` has no `{variable}`, but `{known}`", profile.id);
+                return Err(AppError::invalid("credentials", message));
+            }
+            let sealed = self
+                .vault
+                .kek()
+                .seal(&context(provider, &variable), &value)
+                .map_err(|error| AppError::Unavailable(error.to_string()))?;
+            provider.credentials.insert(variable, Sealed { sealed, expires_ms: None });
+        }
+        for (variable, expires_ms) in expiries {
+            let Some(held) = provider.credentials.get_mut(&variable) else {
+                let message = format!("there is no credential `{variable}`");
+                return Err(AppError::invalid("credential_expiration_times", message));
+            };
+            held.expires_ms = expires_ms;
+        }
+        provider.config.extend(config);
+        if provider.credentials.len() > CREDENTIALS {
+            return Err(AppError::invalid("credentials", format!("more than {CREDENTIALS}")));
+        }
+        if provider.config.len() > CONFIG {
+            return Err(AppError::invalid("config", format!("more than {CONFIG} entries")));
+        }
+        Ok(())
+    }
+}
+
+fn known(kind: &str) -> Result<Profile, AppError> {
+    profile(kind).ok_or_else(|| {
+        let known: Vec<String> = Profile::built_in().map(|profile| profile.id).collect();
+        let message = format!("there is no type `{kind}`; there are {}", known.join(", "));
+        AppError::invalid("type", message)
+    })
+}
+
+/// Whether a provider can be attached beside others.
+fn goes_with(provider: &Provider, attached: &[Attached]) -> Result<(), AppError> {
+    if attached.len() >= PROVIDERS {
+        let why = format!("a sandbox has at most {PROVIDERS} providers");
+        return Err(AppError::Precondition(why));
+    }
+    let clash = attached.iter().find_map(|other| {
+        let variable =
+            other.placeholders.keys().find(|own| provider.credentials.contains_key(*own));
+        variable.map(|variable| (variable, &other.provider.name))
+    });
+    match clash {
+        Some((variable, other)) => Err(AppError::Precondition(format!(
+            "`{variable}` of provider '{}' is also one of '{other}', which is attached",
+            provider.name
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn unchanged(sandbox: &Sandbox, expected: u64) -> Result<(), AppError> {
+    if expected != 0 && expected != sandbox.resource_version {
+        return Err(AppError::Conflict { current: sandbox.resource_version });
+    }
+    Ok(())
+}
+
+fn no_provider(name: &str) -> AppError {
+    AppError::NotFound { kind: "provider", name: name.to_owned() }
+}
+
+fn provider_name(name: &str) -> Result<(), AppError> {
+    if name.is_empty() {
+        return Err(AppError::invalid("name", "a provider must be named"));
+    }
+    label(name, "").map_err(|_| {
+        let message =
+            "1 to 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends";
+        AppError::invalid("name", message)
+    })
+}
+
+/// SECURITY: I6; what would break out of its field is never stored. The value is not told.
+fn check_credential(variable: &str, value: &Redacted<String>) -> Result<(), AppError> {
+    let wrong = |message: String| Err(AppError::invalid("credentials", message));
+    let mut letters = variable.bytes();
+    let first = letters.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+    if !first || !letters.all(|b| b.is_ascii_alphanumeric() || b == b'_') || variable.len() > 256 {
+        return wrong(format!("`{}` is not a variable's name", variable.escape_debug()));
+    }
+    let value = value.expose();
+    if value.is_empty() || value.len() > CREDENTIAL {
+        return wrong(format!("`{variable}` must have 1 to {CREDENTIAL} bytes"));
+    }
+    if value.chars().any(char::is_control) || value.trim() != value {
+        return wrong(format!("`{variable}` has control characters, or space at an end"));
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! What a sandbox's supervisor is to put in force: the policy that a person set, with a rule for each
+//! provider that brings one, and the credentials.
+
+use std::collections::BTreeMap;
+
+use openshell_credential::{Profile, Shape};
+use openshell_policy::{Operation, Policy, parse};
+use openshell_types::{Credential, CredentialSet, SandboxId};
+use openshell_wire::{credential, session};
+use thiserror::Error;
+
+use crate::store::rows::policy::Revision;
+use crate::store::rows::provider::{Attached, Provider};
+use crate::store::{Store, StoreError};
+use crate::vault::Vault;
+
+/// Why there is nothing to put in force.
+#[derive(Debug, Error)]
+pub(crate) enum ComposeError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It is gone.
+    #[error("the sandbox is gone")]
+    Gone,
+    /// A credential at rest cannot be opened.
+    #[error("the credential {name} cannot be read: {error}")]
+    Sealed { name: String, error: openshell_credential::SealError },
+    /// The rules of its providers and its policy cannot be one policy.
+    #[error("the policy with the rules of the providers: {0}")]
+    Policy(String),
+}
+
+/// A policy with the rules of providers.
+pub(crate) struct Composed {
+    pub(crate) revision: Revision,
+    pub(crate) text: String,
+    pub(crate) digest: String,
+    pub(crate) attached: Vec<Attached>,
+    pub(crate) epoch: u64,
+}
+
+/// Puts together what is in force: the newest policy and what is attached.
+pub(crate) async fn compose(store: &Store, id: &SandboxId) -> Result<Composed, ComposeError> {
+    let revision = store.revision(id, None).await?.ok_or(ComposeError::Gone)?;
+    let (epoch, attached) = store.attached(id).await?;
+    let (text, digest) = with_rules(&revision.text, &revision.digest, &attached)?;
+    Ok(Composed { revision, text, digest, attached, epoch })
+}
+
+impl Composed {
+    /// The message for the supervisor.
+    pub(crate) fn into_message(self, vault: &Vault) -> Result<session::Policy, ComposeError> {
+        let mut all = Vec::new();
+        for Attached { provider, placeholders } in &self.attached {
+            let profile = profile(&provider.kind);
+            for (variable, sealed) in &provider.credentials {
+                let Some(placeholder) = placeholders.get(variable) else { continue };
+                let name = format!("{}/{variable}", provider.name);
+                let secret = vault.kek().open(&context(provider, variable), &sealed.sealed);
+                let secret =
+                    secret.map_err(|error| ComposeError::Sealed { name: name.clone(), error })?;
+                let bindings = profile.as_ref().and_then(|own| own.bindings(variable).ok());
+                all.push(Credential {
+                    name,
+                    placeholder: placeholder.clone(),
+                    secret,
+                    expires_ms: sealed.expires_ms,
+                    bindings: bindings.unwrap_or_default(),
+                });
+            }
+        }
+        let mut message = session::Policy {
+            generation: self.revision.number.into(),
+            digest: self.digest,
+            text: self.text,
+            ..session::Policy::default()
+        };
+        let set = CredentialSet { epoch: self.epoch, mark: vault.mark().clone(), all };
+        credential::put(&set, &mut message);
+        Ok(message)
+    }
+
+    /// The variables with the placeholders in them.
+    pub(crate) fn environment(&self) -> BTreeMap<String, String> {
+        self.attached.iter().flat_map(|attached| attached.placeholders.clone()).collect()
+    }
+}
+
+/// The profile of this name.
+pub(crate) fn profile(kind: &str) -> Option<Profile> {
+    Profile::built_in().find(|profile| profile.id == kind)
+}
+
+/// Where a credential is kept: it can be opened for this place only.
+pub(crate) fn context(provider: &Provider, variable: &str) -> String {
+    format!("provider/{}/{variable}", provider.id)
+}
+
+/// What stands for a provider's credentials in a sandbox. What it holds already stays.
+pub(crate) fn placeholders(
+    vault: &Vault,
+    id: &SandboxId,
+    provider: &Provider,
+    mut held: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, ComposeError> {
+    for (variable, sealed) in &provider.credentials {
+        if held.contains_key(variable) {
+            continue;
+        }
+        let name = format!("{}/{variable}", provider.name);
+        let secret = vault
+            .kek()
+            .open(&context(provider, variable), &sealed.sealed)
+            .map_err(|error| ComposeError::Sealed { name, error })?;
+        let shape = Shape::of(secret.expose());
+        let credential = format!("{}/{variable}", provider.id);
+        let minted = vault.minter().mint(id.as_str().as_bytes(), &credential, shape);
+        held.insert(variable.clone(), minted);
+    }
+    held.retain(|variable, _| provider.credentials.contains_key(variable));
+    Ok(held)
+}
+
+/// The text and digest of a policy with the rules of providers.
+pub(crate) fn with_rules(
+    text: &str,
+    digest: &str,
+    attached: &[Attached],
+) -> Result<(String, String), ComposeError> {
+    let wrong = |what: String| ComposeError::Policy(what);
+    let mut operations = Vec::new();
+    for Attached { provider, .. } in attached {
+        let Some(profile) = profile(&provider.kind) else { continue };
+        let key = format!("_provider_{}", provider.name.replace(['-', '.'], "_"));
+        if let Some(rule) = profile.rule(&key).map_err(|error| wrong(error.to_string()))? {
+            operations.extend(Operation::add_rules(&rule));
+        }
+    }
+    if operations.is_empty() {
+        return Ok((text.to_owned(), digest.to_owned()));
+    }
+    let base = parse(text).document;
+    let base = base.ok_or_else(|| wrong("it has errors in this version".to_owned()))?;
+    let applied = base.apply(&operations).map_err(|error| wrong(error.to_string()))?;
+    let text = applied.document.formatted();
+    let (policy, _) = Policy::compile(&text).map_err(|findings| {
+        wrong(findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    })?;
+    let digest = policy.digest().to_string();
+    Ok((text, digest))
+}

@@ -1,21 +1,26 @@
-//! Credentials: what the agent holds in their place, and the real values that are put on the wire
-//! where they are bound to, and nowhere else.
+//! What authenticates a sandbox's programs: provider profiles, the placeholders that the jail holds
+//! in the place of secrets, how secrets are kept, and where they are put on the wire.
 //!
-//! No network and no clock: who asks passes the time in.
+//! No network, no tasks and no clock: who asks passes the time in. The one I/O is that of [`Kek`],
+//! the key of the store, which is read from a file or a command.
 
+pub mod builtin;
 mod forms;
 mod held;
+pub mod limits;
 mod misuse;
 mod place;
 mod placeholder;
-mod profile;
+pub mod profile;
 mod seal;
 #[cfg(test)]
 mod tests;
+mod value;
 
 pub use held::Credentials;
 pub use misuse::{Misuse, Place};
 pub use place::{Asked, Placed};
-pub use placeholder::{Minter, Shape};
-pub use profile::{Category, CredentialSpec, Profile, ProfileError};
-pub use seal::{Kek, SealError};
+pub use placeholder::{Minter, Placeholder, Shape, looks_secret};
+pub use profile::{Category, CredentialSpec, Placement, Profile};
+pub use seal::{Kek, KekError, KekId, SealError, Sealed, rewrap};
+pub use value::{CredentialName, NameError, SecretValue, ValueError};

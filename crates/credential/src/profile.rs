@@ -1,294 +1,203 @@
-//! What a kind of provider needs, and which endpoints its credentials are good for: version 1 of
-//! the profile's YAML.
+//! Provider profiles: which credentials a provider has, under which variables programs look for them,
+//! where on the wire they stand, and which endpoints and programs they are for.
+//!
+//! A profile is YAML that is read as strictly as a policy, and its `endpoints` and `binaries` are
+//! those of a policy's rule ([`openshell_policy::Fragment`]). Findings of its own have these codes:
+//!
+//! | code | about |
+//! |---|---|
+//! | C0101 | an id, a name or another text that is malformed |
+//! | C0102 | `auth_style` and what belongs to it |
+//! | C0103 | a name or a variable that stands twice, or none that is there |
+//! | C0104 | how a credential is renewed |
+//! | C0105 | what this build does not have |
+//! | C0201 | a credential that no program gets |
+//! | C0202 | an endpoint to which no credential goes, because its requests are not read |
+//! | C0203 | a credential for a wildcard, or for too many ports |
+//! | C0204 | a credential that would go out without encryption |
+//! | C0205 | a credential that no request has |
+
+mod binding;
+mod check;
+mod credential;
+mod read;
+mod refresh;
+#[cfg(test)]
+mod tests;
+mod write;
 
 use std::collections::BTreeMap;
 
-use openshell_policy::{Diagnostic, Document, parse};
-use openshell_types::{Binding, Host, Placement, Port};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use thiserror::Error;
+use openshell_policy::yaml::Position;
+use openshell_policy::{Diagnostic, Document, EndpointView, Fragment};
 
-/// The profiles that come with the product.
-const BUILT_IN: [&str; 11] = [
-    include_str!("../profiles/anthropic.yaml"),
-    include_str!("../profiles/claude-code.yaml"),
-    include_str!("../profiles/codex.yaml"),
-    include_str!("../profiles/deepinfra.yaml"),
-    include_str!("../profiles/gemini.yaml"),
-    include_str!("../profiles/generic.yaml"),
-    include_str!("../profiles/github.yaml"),
-    include_str!("../profiles/gitlab.yaml"),
-    include_str!("../profiles/nvidia.yaml"),
-    include_str!("../profiles/openai.yaml"),
-    include_str!("../profiles/openrouter.yaml"),
-];
+pub use binding::Binding;
+pub use credential::{CredentialSpec, Placement};
+pub use refresh::{Material, Output, Refresh, Strategy};
 
-/// A profile as it is written.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A provider's profile.
+#[derive(Clone, Debug)]
 pub struct Profile {
-    /// Its name, and the type of the providers that have it.
-    pub id: String,
-    /// Its name for people.
-    pub display_name: String,
-    /// What it is for, in a sentence.
-    #[serde(default)]
-    pub description: String,
-    /// What sort of thing it is.
-    #[serde(default)]
-    pub category: Category,
-    /// Whether models can be asked through it.
-    #[serde(default)]
-    pub inference_capable: bool,
-    /// What its providers hold.
-    #[serde(default)]
-    pub credentials: Vec<CredentialSpec>,
-    /// Where they are good for: endpoints of a policy.
-    #[serde(default)]
-    pub endpoints: Vec<Value>,
-    /// The programs that a sandbox with such a provider may reach these endpoints with.
-    #[serde(default)]
-    pub binaries: Vec<Value>,
+    id: String,
+    resource_version: Option<u64>,
+    annotations: BTreeMap<String, String>,
+    display_name: String,
+    description: String,
+    category: Category,
+    inference_capable: bool,
+    credentials: Vec<CredentialSpec>,
+    discovery: Vec<String>,
+    fragment: Fragment,
 }
 
-/// What sort of thing a profile is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// What kind of provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Category {
     /// None of the others.
     #[default]
     Other,
     /// Models.
     Inference,
-    /// An agent.
+    /// An agent with all that it needs.
     Agent,
     /// Repositories.
     SourceControl,
-    /// Messages.
+    /// Chats and mail.
     Messaging,
-    /// Databases and files.
+    /// Databases and storage.
     Data,
     /// Documents and search.
     Knowledge,
 }
 
-/// A credential that a provider may hold.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CredentialSpec {
-    /// Its name in the profile.
-    pub name: String,
-    /// What it is, for people.
-    #[serde(default)]
-    pub description: String,
-    /// The variables in which programs look for it.
-    pub env_vars: Vec<String>,
-    /// Whether a provider without it is of no use.
-    #[serde(default)]
-    pub required: bool,
-    /// Where in a request it stands.
-    auth_style: AuthStyle,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    header_name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    query_param: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    path_template: Option<String>,
-}
+impl Category {
+    const WORDS: [(&str, Self); 7] = [
+        ("other", Self::Other),
+        ("inference", Self::Inference),
+        ("agent", Self::Agent),
+        ("source_control", Self::SourceControl),
+        ("messaging", Self::Messaging),
+        ("data", Self::Data),
+        ("knowledge", Self::Knowledge),
+    ];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum AuthStyle {
-    Basic,
-    Bearer,
-    Header,
-    Query,
-    Path,
-}
-
-/// A profile that cannot be used.
-#[derive(Debug, Error)]
-pub enum ProfileError {
-    /// It is no YAML of this form.
-    #[error("{0}")]
-    Form(String),
-    /// What it says about a credential does not fit together.
-    #[error("credential `{credential}`: {what}")]
-    Credential {
-        /// Which.
-        credential: String,
-        /// What is wrong.
-        what: String,
-    },
-    /// Its endpoints or binaries are wrong.
-    #[error("{}", .0.iter().map(|finding| finding.message.as_str()).collect::<Vec<_>>().join("; "))]
-    Rule(Vec<Diagnostic>),
-    /// An endpoint to which no secret may be bound.
-    #[error(
-        "endpoint `{0}`: a credential is bound to one host and its ports, and not to a wildcard"
-    )]
-    Wildcard(String),
+    /// The word in the text.
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, one)| *one == self).map_or("other", |(word, _)| word)
+    }
 }
 
 impl Profile {
-    /// The profiles that come with the product, in the order of their names.
-    pub fn built_in() -> impl Iterator<Item = Self> {
-        // They are read by a test.
-        BUILT_IN.into_iter().filter_map(|text| Self::parse(text).ok())
+    /// Reads a profile; when it is refused, with everything that was found.
+    pub fn parse(text: &str) -> Result<Self, Vec<Diagnostic>> {
+        let (profile, findings) = Self::read(text);
+        profile.ok_or(findings)
     }
 
-    /// Reads and checks one.
-    pub fn parse(text: &str) -> Result<Self, ProfileError> {
-        let profile: Self =
-            serde_saphyr::from_str(text).map_err(|error| ProfileError::Form(error.to_string()))?;
-        for credential in &profile.credentials {
-            credential.placement()?;
-        }
-        profile.addresses()?;
-        profile.rule("check")?;
-        Ok(profile)
+    /// Reads a profile, and says what was found in any case: the profile is there when no finding is
+    /// an error.
+    pub fn read(text: &str) -> (Option<Self>, Vec<Diagnostic>) {
+        read::read(text)
     }
 
-    /// The credential that this variable holds.
+    /// The profile as text: one for each meaning, which reads the same again.
+    pub fn to_yaml(&self) -> String {
+        write::write(self)
+    }
+
+    /// Its id: small letters and digits, with hyphens between.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Which version of a stored profile it is.
+    pub const fn resource_version(&self) -> Option<u64> {
+        self.resource_version
+    }
+
+    /// What its owner noted.
+    pub const fn annotations(&self) -> &BTreeMap<String, String> {
+        &self.annotations
+    }
+
+    /// Its name for people; the id when it has none.
+    pub fn display_name(&self) -> &str {
+        if self.display_name.is_empty() { &self.id } else { &self.display_name }
+    }
+
+    /// What it is for, or nothing.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// What kind of provider it is for.
+    pub const fn category(&self) -> Category {
+        self.category
+    }
+
+    /// Whether it serves models.
+    pub const fn inference_capable(&self) -> bool {
+        self.inference_capable
+    }
+
+    /// Its credentials in the order of the text.
+    pub fn credentials(&self) -> &[CredentialSpec] {
+        &self.credentials
+    }
+
+    /// The credential of this name.
+    pub fn credential(&self, name: &str) -> Option<&CredentialSpec> {
+        self.credentials.iter().find(|one| one.name == name)
+    }
+
+    /// The credentials that are looked for on the user's own machine, by name.
+    pub fn discovery(&self) -> &[String] {
+        &self.discovery
+    }
+
+    /// Its endpoints in the order of the text.
+    pub fn endpoints(&self) -> impl Iterator<Item = EndpointView<'_>> {
+        self.fragment.endpoints()
+    }
+
+    /// The paths of its binaries in the order of the text.
+    pub fn binaries(&self) -> impl Iterator<Item = &str> {
+        self.fragment.binaries()
+    }
+
+    /// A policy that has its endpoints and binaries as the rule of this key, such as
+    /// `_provider_NAME`, for [`Document::join`]. `None` when it has no endpoints.
+    pub fn policy_rule(&self, key: &str) -> Option<Document> {
+        self.fragment.rule(key)
+    }
+
+    /// The credentials that this variable holds.
     pub fn of_variable<'a>(
         &'a self,
         variable: &'a str,
     ) -> impl Iterator<Item = &'a CredentialSpec> {
-        self.credentials.iter().filter(move |one| one.env_vars.iter().any(|own| own == variable))
+        self.credentials
+            .iter()
+            .filter(move |spec| spec.env_vars.iter().any(|own| own.as_str() == variable))
     }
 
-    /// Where the value of a variable may be put.
-    pub fn bindings(&self, variable: &str) -> Result<Vec<Binding>, ProfileError> {
-        let mut all = Vec::new();
-        for credential in self.of_variable(variable) {
-            let placement = credential.placement()?;
-            all.extend(self.addresses()?.into_iter().map(|(host, port)| Binding {
-                host,
-                port,
-                path: None,
-                placement: placement.clone(),
-            }));
-        }
-        Ok(all)
+    /// Where the value of a variable may be put, one port each.
+    pub fn bindings_of(&self, variable: &str) -> Vec<openshell_types::Binding> {
+        let names: Vec<&str> = self.of_variable(variable).map(|spec| spec.name.as_str()).collect();
+        let mut all = self.bindings();
+        all.retain(|bound| names.contains(&bound.credential.as_str()));
+        all.iter().flat_map(Binding::by_port).collect()
     }
 
-    /// The rule of a policy that lets the profile's programs reach its endpoints, under this key.
-    /// `None`: it names no programs, and the policy has to.
-    pub fn rule(&self, key: &str) -> Result<Option<Document>, ProfileError> {
-        if self.binaries.is_empty() || self.endpoints.is_empty() {
-            return Ok(None);
-        }
-        let rule = json!({ "endpoints": self.endpoints, "binaries": self.binaries });
-        let rules = BTreeMap::from([(key, rule)]);
-        // JSON is YAML.
-        let parsed = parse(&json!({ "version": 1, "network_policies": rules }).to_string());
-        match parsed.document {
-            Some(document) => Ok(Some(document)),
-            None => Err(ProfileError::Rule(
-                parsed.diagnostics.into_iter().filter(Diagnostic::is_error).collect(),
-            )),
-        }
-    }
-
-    /// The hosts and ports of its endpoints.
-    fn addresses(&self) -> Result<Vec<(Host, Port)>, ProfileError> {
-        let mut all = Vec::new();
-        for endpoint in &self.endpoints {
-            let wildcard = || ProfileError::Wildcard(endpoint["host"].to_string());
-            let host = endpoint.get("host").and_then(Value::as_str).ok_or_else(wildcard)?;
-            let host = Host::parse(host).map_err(|_| wildcard())?;
-            let ports = endpoint.get("ports").and_then(Value::as_array).map(Vec::as_slice);
-            let ports = ports.or_else(|| endpoint.get("port").map(std::slice::from_ref));
-            for port in ports.unwrap_or_default() {
-                let number = port.as_u64().and_then(|port| u16::try_from(port).ok());
-                let port = number.and_then(Port::new).ok_or_else(wildcard)?;
-                all.push((host.clone(), port));
-            }
-        }
-        Ok(all)
+    /// Where the values of its credentials may be put.
+    pub fn bindings(&self) -> Vec<Binding> {
+        binding::bindings(&self.credentials, &self.fragment)
     }
 }
 
-impl CredentialSpec {
-    /// Where in a request it stands.
-    pub fn placement(&self) -> Result<Placement, ProfileError> {
-        let wrong = |what: &str| ProfileError::Credential {
-            credential: self.name.clone(),
-            what: what.to_owned(),
-        };
-        let written = match (
-            self.auth_style,
-            &self.header_name,
-            &self.query_param,
-            &self.path_template,
-        ) {
-            (AuthStyle::Basic | AuthStyle::Bearer, None, None, None) => {
-                return Ok(Placement::Authorization);
-            }
-            (AuthStyle::Header, Some(name), None, None) => format!("header:{name}"),
-            (AuthStyle::Query, None, Some(name), None) => format!("query:{name}"),
-            (AuthStyle::Path, None, None, Some(template)) => format!("path:{template}"),
-            _ => {
-                return Err(wrong(
-                    "`auth_style: header` needs `header_name`, `query` needs `query_param`, `path` \
-                     needs `path_template`, and none takes another's",
-                ));
-            }
-        };
-        match Placement::parse(&written) {
-            Ok(Placement::Header(name)) if name == "authorization" => Ok(Placement::Authorization),
-            Ok(placement) => Ok(placement),
-            Err(_) => Err(wrong("its place in a request cannot be read")),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_built_in_profiles_are_read() {
-        let all: Vec<Profile> = Profile::built_in().collect();
-        assert_eq!(all.len(), BUILT_IN.len());
-        for text in BUILT_IN {
-            let profile = Profile::parse(text).unwrap_or_else(|error| panic!("{text}{error}"));
-            assert!(profile.id == "generic" || !profile.credentials.is_empty());
-        }
-        let key = |id: &str, variable: &str| {
-            let profile = all.iter().find(|profile| profile.id == id).unwrap();
-            profile
-                .bindings(variable)
-                .unwrap()
-                .iter()
-                .map(|one| one.placement.to_string())
-                .collect()
-        };
-        let claude: Vec<String> = key("claude-code", "ANTHROPIC_API_KEY");
-        assert_eq!(claude, ["header:x-api-key"]);
-        let gemini: Vec<String> = key("gemini", "GEMINI_API_KEY");
-        assert_eq!(gemini, ["header:x-goog-api-key", "query:key"]);
-        let github: Vec<String> = key("github", "GH_TOKEN");
-        assert_eq!(github, ["authorization", "authorization"]);
-    }
-
-    #[test]
-    fn what_cannot_be_used_is_refused() {
-        let base = "id: x\ndisplay_name: X\n";
-        let key = "credentials: [{ name: k, env_vars: [K], auth_style: bearer }]\n";
-        for bad in [
-            "display_name: X\n".to_owned(),
-            format!("{base}colour: red\n"),
-            format!("{base}credentials: [{{ name: k, env_vars: [K], auth_style: header }}]\n"),
-            format!("{base}{key}endpoints: [{{ host: '*.example.com', port: 443 }}]\n"),
-            format!("{base}{key}endpoints: [{{ host: a.example.com, port: 70000 }}]\n"),
-            format!(
-                "{base}{key}endpoints: [{{ host: a.example.com, port: 443, protocol: rust }}]\n\
-                 binaries: [{{ path: /bin/x }}]\n"
-            ),
-        ] {
-            assert!(Profile::parse(&bad).is_err(), "{bad}");
-        }
-    }
+/// A profile in the making.
+struct Draft {
+    profile: Profile,
+    /// Where each credential stands.
+    places: Vec<Position>,
 }

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use openshell_credential::{Profile, Shape};
-use openshell_policy::{Operation, Policy, parse};
-use openshell_types::{Credential, CredentialSet, SandboxId};
+use openshell_credential::{Profile, Shape, builtin};
+use openshell_policy::{Diagnostic, Policy, parse};
+use openshell_types::{Credential, CredentialSet, Digest, SandboxId};
 use openshell_wire::{credential, session};
 use thiserror::Error;
 
@@ -56,10 +56,10 @@ impl Composed {
             for (variable, sealed) in &provider.credentials {
                 let Some(placeholder) = placeholders.get(variable) else { continue };
                 let name = format!("{}/{variable}", provider.name);
-                let secret = vault.kek().open(&context(provider, variable), &sealed.sealed);
+                let secret = vault.unseal(&context(provider, variable), &sealed.sealed);
                 let secret =
                     secret.map_err(|error| ComposeError::Sealed { name: name.clone(), error })?;
-                let bindings = profile.as_ref().and_then(|own| own.bindings(variable).ok());
+                let bindings = profile.map(|own| own.bindings_of(variable));
                 all.push(Credential {
                     name,
                     placeholder: placeholder.clone(),
@@ -87,8 +87,8 @@ impl Composed {
 }
 
 /// The profile of this name.
-pub(crate) fn profile(kind: &str) -> Option<Profile> {
-    Profile::built_in().find(|profile| profile.id == kind)
+pub(crate) fn profile(kind: &str) -> Option<&'static Profile> {
+    builtin::get(kind)
 }
 
 /// Where a credential is kept: it can be opened for this place only.
@@ -109,16 +109,21 @@ pub(crate) fn placeholders(
         }
         let name = format!("{}/{variable}", provider.name);
         let secret = vault
-            .kek()
-            .open(&context(provider, variable), &sealed.sealed)
+            .unseal(&context(provider, variable), &sealed.sealed)
             .map_err(|error| ComposeError::Sealed { name, error })?;
         let shape = Shape::of(secret.expose());
         let credential = format!("{}/{variable}", provider.id);
-        let minted = vault.minter().mint(id.as_str().as_bytes(), &credential, shape);
-        held.insert(variable.clone(), minted);
+        let minted = vault.minter().mint(&seed(id), &credential, &shape);
+        held.insert(variable.clone(), minted.into_string());
     }
     held.retain(|variable, _| provider.credentials.contains_key(variable));
     Ok(held)
+}
+
+/// What makes a sandbox's placeholders differ from another's.
+fn seed(id: &SandboxId) -> [u8; 16] {
+    let digest = Digest::of(id.as_str().as_bytes());
+    digest.as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 /// The text and digest of a policy with the rules of providers.
@@ -128,24 +133,25 @@ pub(crate) fn with_rules(
     attached: &[Attached],
 ) -> Result<(String, String), ComposeError> {
     let wrong = |what: String| ComposeError::Policy(what);
-    let mut operations = Vec::new();
+    let mut rules = Vec::new();
     for Attached { provider, .. } in attached {
         let Some(profile) = profile(&provider.kind) else { continue };
         let key = format!("_provider_{}", provider.name.replace(['-', '.'], "_"));
-        if let Some(rule) = profile.rule(&key).map_err(|error| wrong(error.to_string()))? {
-            operations.extend(Operation::add_rules(&rule));
+        // Without programs the policy has to say who may reach its endpoints.
+        if profile.binaries().next().is_some() {
+            rules.extend(profile.policy_rule(&key));
         }
     }
-    if operations.is_empty() {
+    if rules.is_empty() {
         return Ok((text.to_owned(), digest.to_owned()));
     }
     let base = parse(text).document;
     let base = base.ok_or_else(|| wrong("it has errors in this version".to_owned()))?;
-    let applied = base.apply(&operations).map_err(|error| wrong(error.to_string()))?;
-    let text = applied.document.formatted();
-    let (policy, _) = Policy::compile(&text).map_err(|findings| {
+    let all = |findings: &[Diagnostic]| {
         wrong(findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-    })?;
+    };
+    let text = base.join(&rules).map_err(|findings| all(&findings))?.formatted();
+    let (policy, _) = Policy::compile(&text).map_err(|findings| all(&findings))?;
     let digest = policy.digest().to_string();
     Ok((text, digest))
 }

@@ -126,15 +126,6 @@ pub(crate) const PROXY_AUTH: usize = 4096;
 /// Providers of one sandbox; one more is refused.
 pub(crate) const PROVIDERS: usize = 32;
 
-/// Credentials of one provider; one more is refused.
-pub(crate) const CREDENTIALS: usize = 32;
-
-/// Bytes of one credential; a longer one is refused.
-pub(crate) const CREDENTIAL: usize = 8 * 1024;
-
-/// Settings of one provider; one more is refused.
-pub(crate) const CONFIG: usize = 64;
-
 /// How long a supervisor may take until nothing is sent with the credentials before. It bounds each
 /// request itself.
 pub(crate) const PROVIDER_WAIT: Duration = Duration::from_secs(15);

@@ -98,11 +98,6 @@ impl Paths {
         self.gateway().join("credentials.key")
     }
 
-    /// The key that marks the placeholders which stand for them.
-    pub fn placeholder_key(&self) -> PathBuf {
-        self.gateway().join("placeholders.key")
-    }
-
     /// The keys of the gateway's own certificates.
     pub fn tls(&self) -> PathBuf {
         self.gateway().join("tls")

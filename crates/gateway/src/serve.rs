@@ -57,7 +57,7 @@ pub async fn run(config: GatewayConfig, parts: Parts) -> Result<(), GatewayError
     let lock = take_lock(paths)?;
     let store = Store::open(&paths.database()).await?;
     store.ensure_default_workspace().await?;
-    let vault = Vault::open(&paths.credential_key(), &paths.placeholder_key())?;
+    let vault = Vault::open(&paths.credential_key(), &store).await?;
 
     let (kick, kicks) = Kick::channel();
     let app = App {

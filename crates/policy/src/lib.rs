@@ -33,6 +33,7 @@ mod sets;
 mod settings;
 mod trial;
 mod words;
+pub mod yaml;
 
 pub use binary::{BinaryTable, Binding};
 pub use budget::{Budget, BudgetId, Budgets, CoveringBudget, Period};
@@ -41,7 +42,9 @@ pub use decision::{
 };
 pub use diagnostic::{Diagnostic, Severity};
 pub use diff::{Change, Difference, Direction, Subject};
-pub use document::{Document, OperationType, Parsed, Protocol, parse};
+pub use document::{
+    Document, EndpointHost, EndpointView, Fragment, OperationType, Parsed, Protocol, parse,
+};
 pub use explain::Explanation;
 pub use explanation::explanation;
 pub use generalise::{Generalised, Observed, generalise};

@@ -108,7 +108,7 @@ pub fn bad_input_is_told(run_as: RunAs) {
             &["b", "--type", "anthropic", "--credential", "ANTHROPIC_API_KEY"],
             "is not set here",
         );
-        fails(&["b", "--type", "generic", "--credential", "K=a\r\nb: c"], "control characters");
+        fails(&["b", "--type", "generic", "--credential", "K=a\r\nb: c"], "line break");
         fails(&["b", "--type", "anthropic", "--from-existing"], "no credential");
         let taken = product.run(&["provider", "delete", "claude"]);
         assert!(taken.stderr.contains("detach it first"), "{taken}");

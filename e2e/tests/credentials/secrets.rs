@@ -49,10 +49,8 @@ pub fn i01_i08_no_secret_is_to_be_found(run_as: RunAs) {
         for needle in [base64, "canaryCANARYcanary"] {
             assert_eq!(holding(needle), Vec::<PathBuf>::new(), "{needle}");
         }
-        for key in ["credentials.key", "placeholders.key"] {
-            let about = fs::metadata(product.state().join("gateway").join(key)).expect("a key");
-            assert_eq!(about.mode() & 0o777, 0o600);
-        }
+        let key = product.state().join("gateway/credentials.key");
+        assert_eq!(fs::metadata(key).expect("a key").mode() & 0o777, 0o600);
         for arguments in [
             &["provider", "get", "claude", "-o", "json"][..],
             &["sandbox", "get", "agent", "-o", "json"],

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use openshell_credential::Profile;
+use openshell_credential::limits::{CONFIG, CREDENTIALS};
+use openshell_credential::{CredentialName, Profile, SecretValue, builtin};
 use openshell_types::{Redacted, SandboxId, SandboxSpec, WorkspaceName};
 use tokio::time::{Instant, timeout_at};
 
@@ -11,7 +12,7 @@ use super::page::{Selector, cut, label, size};
 use super::workspace::Scope;
 use super::{App, AppError};
 use crate::compose::{compose, context, placeholders, profile};
-use crate::limits::{CONFIG, CREDENTIAL, CREDENTIALS, PROVIDER_WAIT, PROVIDERS};
+use crate::limits::{PROVIDER_WAIT, PROVIDERS};
 use crate::store::rows::provider::{Attached, Provider, Sealed};
 use crate::store::rows::sandbox::Sandbox;
 
@@ -58,13 +59,15 @@ impl App {
             config: BTreeMap::new(),
             credentials: BTreeMap::new(),
         };
-        self.put_values(&mut provider, &profile, values)?;
-        let missing = profile.credentials.iter().find(|own| {
-            own.required && !own.env_vars.iter().any(|name| provider.credentials.contains_key(name))
-        });
+        self.put_values(&mut provider, profile, values)?;
+        let holds = |name: &CredentialName| provider.credentials.contains_key(name.as_str());
+        let missing = profile
+            .credentials()
+            .iter()
+            .find(|own| own.required && !own.env_vars.iter().any(holds));
         if let Some(missing) = missing {
-            let variables = missing.env_vars.join("` or `");
-            let message = format!("a provider of type `{}` needs `{variables}`", profile.id);
+            let variables = variables(&missing.env_vars).join("` or `");
+            let message = format!("a provider of type `{}` needs `{variables}`", profile.id());
             return Err(AppError::invalid("credentials", message));
         }
         if !self.store.insert_provider(&provider).await? {
@@ -88,7 +91,7 @@ impl App {
             return Err(AppError::invalid("type", message));
         }
         let profile = known(&provider.kind)?;
-        self.put_values(&mut provider, &profile, values)?;
+        self.put_values(&mut provider, profile, values)?;
         let Some(sandboxes) = self.store.update_provider(&provider).await? else {
             let current = self.provider_in(&workspace, name).await?.resource_version;
             return Err(AppError::Conflict { current });
@@ -280,21 +283,16 @@ impl App {
     ) -> Result<(), AppError> {
         let Values { credentials, config, expiries } = values;
         for (variable, value) in credentials {
-            check_credential(&variable, &value)?;
-            if profile.id != "generic" && profile.of_variable(&variable).next().is_none() {
-                let known: Vec<&str> = profile
-                    .credentials
-                    .iter()
-                    .flat_map(|own| own.env_vars.iter().map(String::as_str))
-                    .collect();
-                let known = known.join("`, `");
-                let message = format!("type `{}` has no `{variable}`, but `{known}`", profile.id);
+            let value = check_credential(&variable, value)?;
+            if profile.id() != "generic" && profile.of_variable(&variable).next().is_none() {
+                let known = profile.credentials().iter().flat_map(|own| variables(&own.env_vars));
+                let known = known.collect::<Vec<_>>().join("`, `");
+                let message = format!("type `{}` has no `{variable}`, but `{known}`", profile.id());
                 return Err(AppError::invalid("credentials", message));
             }
             let sealed = self
                 .vault
-                .kek()
-                .seal(&context(provider, &variable), &value)
+                .seal(&context(provider, &variable), value.expose())
                 .map_err(|error| AppError::Unavailable(error.to_string()))?;
             provider.credentials.insert(variable, Sealed { sealed, expires_ms: None });
         }
@@ -316,9 +314,9 @@ impl App {
     }
 }
 
-fn known(kind: &str) -> Result<Profile, AppError> {
+fn known(kind: &str) -> Result<&'static Profile, AppError> {
     profile(kind).ok_or_else(|| {
-        let known: Vec<String> = Profile::built_in().map(|profile| profile.id).collect();
+        let known: Vec<&str> = builtin::all().iter().map(Profile::id).collect();
         let message = format!("there is no type `{kind}`; there are {}", known.join(", "));
         AppError::invalid("type", message)
     })
@@ -366,20 +364,15 @@ fn provider_name(name: &str) -> Result<(), AppError> {
     })
 }
 
+fn variables(names: &[CredentialName]) -> Vec<&str> {
+    names.iter().map(CredentialName::as_str).collect()
+}
+
 /// SECURITY: I6; what would break out of its field is never stored. The value is not told.
-fn check_credential(variable: &str, value: &Redacted<String>) -> Result<(), AppError> {
-    let wrong = |message: String| Err(AppError::invalid("credentials", message));
-    let mut letters = variable.bytes();
-    let first = letters.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
-    if !first || !letters.all(|b| b.is_ascii_alphanumeric() || b == b'_') || variable.len() > 256 {
-        return wrong(format!("`{}` is not a variable's name", variable.escape_debug()));
-    }
-    let value = value.expose();
-    if value.is_empty() || value.len() > CREDENTIAL {
-        return wrong(format!("`{variable}` must have 1 to {CREDENTIAL} bytes"));
-    }
-    if value.chars().any(char::is_control) || value.trim() != value {
-        return wrong(format!("`{variable}` has control characters, or space at an end"));
-    }
-    Ok(())
+fn check_credential(variable: &str, value: Redacted<String>) -> Result<SecretValue, AppError> {
+    let wrong = |why: String| {
+        AppError::invalid("credentials", format!("`{}`: {why}", variable.escape_debug()))
+    };
+    CredentialName::parse(variable).map_err(|error| wrong(error.to_string()))?;
+    SecretValue::parse(value.expose().clone()).map_err(|error| wrong(error.to_string()))
 }

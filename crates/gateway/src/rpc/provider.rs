@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::mem::take;
 
-use openshell_credential::{Category, Profile};
-use openshell_types::{Placement, Redacted};
+use openshell_credential::{Category, CredentialSpec, Placement, Profile, builtin};
+use openshell_types::Redacted;
 use openshell_wire::datamodel::{ObjectMeta, Provider};
 use openshell_wire::v1;
 use prost_types::Timestamp;
@@ -144,7 +144,7 @@ impl Rpc {
     ) -> Answer<v1::ListProviderProfilesResponse> {
         self.app.one_workspace(&scope(request.workspace_scope)?).await?;
         Ok(v1::ListProviderProfilesResponse {
-            profiles: Profile::built_in().map(profile).collect(),
+            profiles: builtin::all().iter().map(profile).collect(),
             next_page_token: String::new(),
         })
     }
@@ -217,8 +217,8 @@ fn provider(row: rows::Provider) -> Provider {
     }
 }
 
-fn profile(profile: Profile) -> v1::ProviderProfile {
-    let category = match profile.category {
+fn profile(profile: &Profile) -> v1::ProviderProfile {
+    let category = match profile.category() {
         Category::Other => v1::ProviderProfileCategory::Other,
         Category::Inference => v1::ProviderProfileCategory::Inference,
         Category::Agent => v1::ProviderProfileCategory::Agent,
@@ -227,37 +227,43 @@ fn profile(profile: Profile) -> v1::ProviderProfile {
         Category::Data => v1::ProviderProfileCategory::Data,
         Category::Knowledge => v1::ProviderProfileCategory::Knowledge,
     };
-    let credentials = profile.credentials.iter().map(|own| {
-        let mut message = v1::ProviderProfileCredential {
-            name: own.name.clone(),
-            description: own.description.clone(),
-            env_vars: own.env_vars.clone(),
-            required: own.required,
-            ..v1::ProviderProfileCredential::default()
-        };
-        // Profiles are checked when they are read.
-        match own.placement() {
-            Ok(Placement::Authorization) | Err(_) => message.auth_style = "bearer".into(),
-            Ok(Placement::Header(name)) => {
-                (message.auth_style, message.header_name) = ("header".into(), name);
-            }
-            Ok(Placement::Query(name)) => {
-                (message.auth_style, message.query_param) = ("query".into(), name);
-            }
-            Ok(Placement::Path(template)) => {
-                (message.auth_style, message.path_template) = ("path".into(), template);
-            }
-        }
-        message
-    });
     v1::ProviderProfile {
-        credentials: credentials.collect(),
-        id: profile.id,
-        display_name: profile.display_name,
-        description: profile.description,
+        credentials: profile.credentials().iter().map(credential).collect(),
+        id: profile.id().to_owned(),
+        display_name: profile.display_name().to_owned(),
+        description: profile.description().to_owned(),
         category: category.into(),
-        inference_capable: profile.inference_capable,
+        inference_capable: profile.inference_capable(),
         source: "built-in".into(),
         ..v1::ProviderProfile::default()
     }
+}
+
+fn credential(spec: &CredentialSpec) -> v1::ProviderProfileCredential {
+    let mut message = v1::ProviderProfileCredential {
+        name: spec.name.clone(),
+        description: spec.description.clone(),
+        env_vars: spec.env_vars.iter().map(ToString::to_string).collect(),
+        required: spec.required,
+        ..v1::ProviderProfileCredential::default()
+    };
+    let style = match spec.placement.clone() {
+        None => "",
+        Some(Placement::Bearer) => "bearer",
+        Some(Placement::Basic) => "basic",
+        Some(Placement::Header { name }) => {
+            message.header_name = name;
+            "header"
+        }
+        Some(Placement::Query { name }) => {
+            message.query_param = name;
+            "query"
+        }
+        Some(Placement::Path { template }) => {
+            message.path_template = template;
+            "path"
+        }
+    };
+    style.clone_into(&mut message.auth_style);
+    message
 }

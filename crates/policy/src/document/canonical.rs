@@ -55,6 +55,10 @@ impl Keys {
         }
     }
 
+    pub(super) fn into_entries(self) -> Vec<(Key, Value)> {
+        self.0
+    }
+
     fn into_map(self, layout: Layout) -> Value {
         Value::Map(layout, self.0)
     }
@@ -94,6 +98,13 @@ fn run_as(run_as: RunAs) -> String {
     }
 }
 
+/// The endpoints and binaries of a rule.
+pub(super) fn parts(keys: &mut Keys, rule: &Rule, reader: Reader) {
+    let endpoints = rule.endpoints.iter().map(|one| endpoint(one, reader));
+    keys.known("endpoints", Value::set(endpoints));
+    keys.known("binaries", Value::set(rule.binaries.iter().map(binary)));
+}
+
 fn rule(rule: &Rule, reader: Reader) -> Value {
     let mut keys = Keys::default();
     if rule.name != rule.key.value {
@@ -102,9 +113,7 @@ fn rule(rule: &Rule, reader: Reader) -> Value {
     if let Some(until) = rule.until {
         keys.word("until", format_args!("\"{until}\""));
     }
-    let endpoints = rule.endpoints.iter().map(|one| endpoint(one, reader));
-    keys.known("endpoints", Value::set(endpoints));
-    keys.known("binaries", Value::set(rule.binaries.iter().map(binary)));
+    parts(&mut keys, rule, reader);
     keys.into_map(Layout::Block)
 }
 

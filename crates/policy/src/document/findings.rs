@@ -7,15 +7,18 @@ use crate::limits::{DIAGNOSTICS, PATTERN_BYTES};
 
 /// A place in the text; both counted from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Position {
+pub struct Position {
+    /// The line.
     pub line: u32,
+    /// The column, in characters.
     pub column: u32,
 }
 
 impl Position {
+    /// Where a text begins.
     pub const START: Self = Self { line: 1, column: 1 };
 
-    pub fn of(marker: &Marker) -> Self {
+    pub(crate) fn of(marker: &Marker) -> Self {
         Self {
             line: u32::try_from(marker.line()).unwrap_or(u32::MAX).max(1),
             column: u32::try_from(marker.col()).unwrap_or(u32::MAX).saturating_add(1),
@@ -25,8 +28,10 @@ impl Position {
 
 /// A value and where it stands. Equality is that of the values: two texts may say the same.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Spanned<T> {
+pub struct Spanned<T> {
+    /// The value.
     pub value: T,
+    /// Its place.
     pub at: Position,
 }
 
@@ -41,7 +46,7 @@ fn printable(text: String) -> String {
 
 /// What was found so far.
 #[derive(Debug, Default)]
-pub(crate) struct Findings {
+pub struct Findings {
     list: Vec<Diagnostic>,
     left_out: usize,
     /// Said only about a text without errors.
@@ -50,10 +55,12 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
+    /// What refuses the text.
     pub fn error(&mut self, code: &'static str, at: Position, message: String) {
         self.add(Severity::Error, code, at, (message, None));
     }
 
+    /// The same, with what would help.
     pub fn error_with_help(
         &mut self,
         code: &'static str,
@@ -64,6 +71,7 @@ impl Findings {
         self.add(Severity::Error, code, at, (message, Some(help)));
     }
 
+    /// What is perhaps not as it reads.
     pub fn warning(
         &mut self,
         code: &'static str,
@@ -74,12 +82,13 @@ impl Findings {
         self.add(Severity::Warning, code, at, (message, help));
     }
 
+    /// What is worth knowing.
     pub fn note(&mut self, code: &'static str, at: Position, message: String) {
         self.add(Severity::Note, code, at, (message, None));
     }
 
     /// A finding of any severity.
-    pub fn say(
+    pub(crate) fn say(
         &mut self,
         (code, severity): (&'static str, Severity),
         at: Position,
@@ -90,7 +99,7 @@ impl Findings {
     }
 
     /// What is worth saying once the text has no errors.
-    pub fn remark(
+    pub(crate) fn remark(
         &mut self,
         (code, severity): (&'static str, Severity),
         Position { line, column }: Position,
@@ -106,7 +115,7 @@ impl Findings {
     }
 
     /// Puts the remarks among the findings.
-    pub fn admit_remarks(&mut self) {
+    pub(crate) fn admit_remarks(&mut self) {
         for remark in std::mem::take(&mut self.remarks) {
             if self.list.len() < DIAGNOSTICS {
                 self.list.push(remark);
@@ -117,7 +126,7 @@ impl Findings {
     }
 
     /// Counts what will be compiled, and refuses the text at the pattern that is too much.
-    pub fn count_pattern(&mut self, bytes: usize, at: Position) {
+    pub(crate) fn count_pattern(&mut self, bytes: usize, at: Position) {
         let before = self.pattern_bytes;
         self.pattern_bytes = before.saturating_add(bytes);
         if before <= PATTERN_BYTES && self.pattern_bytes > PATTERN_BYTES {
@@ -145,6 +154,7 @@ impl Findings {
         self.list.push(Diagnostic { code, severity, message, line, column, help });
     }
 
+    /// Whether the text is refused.
     pub fn has_errors(&self) -> bool {
         self.list.iter().any(Diagnostic::is_error)
     }

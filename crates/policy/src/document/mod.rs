@@ -8,16 +8,17 @@ mod clause;
 mod connections;
 mod endpoint;
 pub(crate) mod findings;
+mod fragment;
 pub(crate) mod model;
-mod node;
+pub(crate) mod node;
 mod options;
 mod patterns;
-mod reader;
+pub(crate) mod reader;
 mod requests;
 mod rules;
 mod sections;
 mod spelling;
-mod tree;
+pub(crate) mod tree;
 pub(crate) mod trials;
 
 use openshell_types::Digest;
@@ -32,6 +33,7 @@ pub(crate) use reader::{did_you_mean, shown};
 
 pub(crate) use canonical::{clause_text, coverage_text, endpoint_text, options_text, trial_text};
 pub(crate) use clause::{METHODS, WEBSOCKET_TEXT};
+pub use fragment::{EndpointHost, EndpointView, Fragment};
 pub(crate) use model::{Binary, Endpoint, Rule};
 pub use model::{OperationType, Protocol};
 pub(crate) use patterns::{check_path, expand};
@@ -71,10 +73,8 @@ pub fn parse(text: &str) -> Parsed {
 /// The document before its tests are asked, when there is no error.
 pub(crate) fn untried(text: &str) -> (Option<Document>, Findings) {
     let mut findings = Findings::default();
-    let document = node::read(text, &mut findings).and_then(|mut root| {
-        root.refuse_duplicates(&mut findings);
-        Document::read(root, &mut findings)
-    });
+    let document =
+        node::read(text, &mut findings).and_then(|root| Document::read(root, &mut findings));
     if let Some(document) = &document {
         check::run(document, &mut findings);
     }

@@ -11,17 +11,25 @@ use crate::limits::{DEPTH, NODES, TEXT_BYTES};
 
 /// A value and its place.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
+pub struct Node {
+    /// Where it begins.
     pub at: Position,
+    /// What it is.
     pub kind: Kind,
 }
 
+/// What a value is.
 #[derive(Clone, Debug)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Nothing, `null` or `~`.
     Null,
-    /// A scalar; `plain` when it is not quoted.
-    Scalar { text: String, plain: bool },
+    /// A single value.
+    Scalar {
+        /// As it stands, without its quotes.
+        text: String,
+        /// Whether it has no quotes.
+        plain: bool,
+    },
     /// A list.
     List(Vec<Node>),
     /// A mapping in the order of the text, without duplicates.
@@ -32,9 +40,12 @@ pub(crate) enum Kind {
 
 /// A key and its value.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub struct Entry {
+    /// Where the key stands.
     pub at: Position,
+    /// The key.
     pub key: String,
+    /// Its value.
     pub value: Node,
 }
 
@@ -51,8 +62,14 @@ impl Kind {
     }
 }
 
-/// Reads the one document of `text`. `None` when there is none or it cannot be read on.
-pub(crate) fn read(text: &str, findings: &mut Findings) -> Option<Node> {
+/// Reads the one document of `text`, each key of a mapping once. `None` when there is none or it cannot be read on.
+pub fn read(text: &str, findings: &mut Findings) -> Option<Node> {
+    let mut root = read_once(text, findings)?;
+    root.refuse_duplicates(findings);
+    Some(root)
+}
+
+fn read_once(text: &str, findings: &mut Findings) -> Option<Node> {
     if text.len() > TEXT_BYTES {
         findings.error(
             "P0002",
@@ -230,8 +247,19 @@ fn read_key(node: Node, findings: &mut Findings) -> (Position, Option<String>) {
 }
 
 impl Node {
+    /// Whether a key stands anywhere beneath; nesting is bounded.
+    pub(crate) fn mentions(&self, key: &str) -> bool {
+        match &self.kind {
+            Kind::Map(entries) => {
+                entries.iter().any(|entry| entry.key == key || entry.value.mentions(key))
+            }
+            Kind::List(items) => items.iter().any(|item| item.mentions(key)),
+            Kind::Null | Kind::Scalar { .. } | Kind::Refused => false,
+        }
+    }
+
     /// Reports keys that stand twice in any mapping, and keeps the first of each.
-    pub fn refuse_duplicates(&mut self, findings: &mut Findings) {
+    fn refuse_duplicates(&mut self, findings: &mut Findings) {
         match &mut self.kind {
             Kind::Map(entries) => {
                 let mut seen = std::collections::HashMap::new();

@@ -6,7 +6,9 @@ use super::findings::{Findings, Position, Spanned};
 use super::node::{Entry, Kind, Node};
 
 /// A mapping of which each key is taken once; what is left at the end is unknown.
-pub(crate) struct Fields {
+#[derive(Debug)]
+pub struct Fields {
+    /// Where it begins.
     pub at: Position,
     what: &'static str,
     entries: Vec<Entry>,
@@ -43,16 +45,23 @@ impl Fields {
         (!entry.value.is_null()).then_some(entry.at)
     }
 
+    /// Whether a key stands anywhere beneath what was not taken yet.
+    pub(crate) fn mention(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.value.mentions(key))
+    }
+
     /// Takes a key that has no meaning here, which help does not name.
-    pub fn take_foreign(&mut self, key: &'static str) -> Option<Entry> {
+    pub(crate) fn take_foreign(&mut self, key: &'static str) -> Option<Entry> {
         let index = self.entries.iter().position(|entry| entry.key == key)?;
         Some(self.entries.remove(index)).filter(|entry| !entry.value.is_null())
     }
 
+    /// The text at `key`.
     pub fn text(&mut self, key: &'static str, findings: &mut Findings) -> Option<Spanned<String>> {
         self.take(key).and_then(|node| text(node, key, findings))
     }
 
+    /// `true` or `false` at `key`.
     pub fn boolean(&mut self, key: &'static str, findings: &mut Findings) -> Option<Spanned<bool>> {
         let node = self.take(key)?;
         match &node.kind {
@@ -80,7 +89,7 @@ impl Fields {
     }
 
     /// Whether some key was not taken.
-    pub fn has_rest(&self) -> bool {
+    pub(crate) fn has_rest(&self) -> bool {
         !self.entries.is_empty()
     }
 
@@ -107,13 +116,14 @@ impl Fields {
 }
 
 impl Node {
+    /// Whether there is nothing.
     pub fn is_null(&self) -> bool {
         matches!(self.kind, Kind::Null)
     }
 }
 
 /// A whole number out of `range`, which `code` is about.
-pub(crate) fn number(
+pub fn number(
     node: &Node,
     what: &str,
     code: &'static str,
@@ -142,7 +152,7 @@ pub(crate) fn number(
 }
 
 /// The items of a list of at most `most`.
-pub(crate) fn list(
+pub fn list(
     node: Node,
     what: &str,
     most: usize,
@@ -164,7 +174,7 @@ pub(crate) fn list(
 
 /// A string. Plain words that YAML reads as a number or a truth value are refused, so that a text
 /// never depends on the reader's version of YAML.
-pub(crate) fn text(node: Node, what: &str, findings: &mut Findings) -> Option<Spanned<String>> {
+pub fn text(node: Node, what: &str, findings: &mut Findings) -> Option<Spanned<String>> {
     match node.kind {
         Kind::Scalar { text, plain } => {
             if plain && is_typed(&text) {
@@ -200,7 +210,8 @@ pub(crate) fn is_typed(text: &str) -> bool {
     truth || (!dotted && text.parse::<f64>().is_ok())
 }
 
-pub(crate) fn wrong_type(node: &Node, what: &str, wanted: &str, findings: &mut Findings) {
+/// A value of another type than `wanted`.
+pub fn wrong_type(node: &Node, what: &str, wanted: &str, findings: &mut Findings) {
     let found = match &node.kind {
         // Reported where it stands.
         Kind::Refused => return,
@@ -214,7 +225,7 @@ pub(crate) fn wrong_type(node: &Node, what: &str, wanted: &str, findings: &mut F
 }
 
 /// Text of the file as it may stand in a message: bounded, one line.
-pub(crate) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     const LONGEST: usize = 80;
     let mut out: String =
         text.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
@@ -242,7 +253,7 @@ pub(crate) fn did_you_mean<'a>(
 }
 
 /// "`a`, `b` and `c`".
-pub(crate) fn listed(words: &[&str]) -> String {
+pub fn listed(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     match quoted.split_last() {
         None => "none".to_owned(),
@@ -252,7 +263,7 @@ pub(crate) fn listed(words: &[&str]) -> String {
 }
 
 /// One of a few words.
-pub(crate) fn choice<T: Copy>(
+pub fn choice<T: Copy>(
     word: &Spanned<String>,
     what: &str,
     choices: &[(&'static str, T)],

@@ -8,7 +8,7 @@ use super::findings::{Findings, Position, Spanned};
 use super::node::{Entry, Kind, Node};
 use super::reader::{Fields, shown, wrong_type};
 use super::sections::check_path;
-use super::{Binary, Rule};
+use super::{Binary, Endpoint, Rule};
 use crate::check::published_reading;
 use crate::limits::{NAME_CHARS, RULE_ITEMS, RULES};
 
@@ -26,7 +26,7 @@ pub(super) fn read(root: &mut Fields, findings: &mut Findings) -> Vec<Rule> {
             return Vec::new();
         }
     };
-    let said = entries.iter().any(|entry| mentions(&entry.value, "descendants"));
+    let said = entries.iter().any(|entry| entry.value.mentions("descendants"));
     let rules: Vec<Rule> = entries.into_iter().filter_map(|entry| rule(entry, findings)).collect();
     let first = rules.iter().flat_map(|rule| &rule.binaries).next();
     if let (Some(binary), false) = (first, said) {
@@ -35,15 +35,30 @@ pub(super) fn read(root: &mut Fields, findings: &mut Findings) -> Vec<Rule> {
     rules
 }
 
-/// Whether a key stands anywhere in a node; nesting is bounded.
-fn mentions(node: &Node, key: &str) -> bool {
-    match &node.kind {
-        Kind::Map(entries) => {
-            entries.iter().any(|entry| entry.key == key || mentions(&entry.value, key))
-        }
-        Kind::List(items) => items.iter().any(|item| mentions(item, key)),
-        Kind::Null | Kind::Scalar { .. } | Kind::Refused => false,
+/// The endpoints and binaries of a mapping that is no rule of a policy, as a rule of that name.
+pub(super) fn fragment(
+    name: &Spanned<String>,
+    fields: &mut Fields,
+    findings: &mut Findings,
+) -> Rule {
+    let said = fields.mention("descendants");
+    let (endpoints, binaries) = parts(fields, findings);
+    if let (Some(binary), false) = (binaries.first(), said) {
+        published_reading::descendants_unsaid(binary.path.at, findings);
     }
+    Rule { name: name.value.clone(), key: name.clone(), until: None, endpoints, binaries }
+}
+
+fn parts(fields: &mut Fields, findings: &mut Findings) -> (Vec<Endpoint>, Vec<Binary>) {
+    let endpoints = items(fields, "endpoints", findings)
+        .into_iter()
+        .filter_map(|node| endpoint::read(node, findings))
+        .collect();
+    let binaries = items(fields, "binaries", findings)
+        .into_iter()
+        .filter_map(|node| binary(node, findings))
+        .collect();
+    (endpoints, binaries)
 }
 
 fn rule(entry: Entry, findings: &mut Findings) -> Option<Rule> {
@@ -54,14 +69,7 @@ fn rule(entry: Entry, findings: &mut Findings) -> Option<Rule> {
         check_name(&name.value, name.at, findings);
     }
     let until = fields.text("until", findings).and_then(|text| until(&text, findings));
-    let endpoints = items(&mut fields, "endpoints", findings)
-        .into_iter()
-        .filter_map(|node| endpoint::read(node, findings))
-        .collect();
-    let binaries = items(&mut fields, "binaries", findings)
-        .into_iter()
-        .filter_map(|node| binary(node, findings))
-        .collect();
+    let (endpoints, binaries) = parts(&mut fields, findings);
     fields.refuse_rest(findings);
     Some(Rule {
         name: name.map_or_else(|| entry.key.clone(), |name| name.value),

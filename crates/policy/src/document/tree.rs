@@ -7,18 +7,20 @@ use super::reader::is_typed;
 
 /// A value to be written.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub enum Value {
     /// A number, a truth value or a word of the schema.
     Word(String),
     /// Text that needs quotes unless it is plain.
     Text(String),
+    /// A list, in its order.
     List(Vec<Value>),
+    /// A mapping, in its order.
     Map(Layout, Vec<(Key, Value)>),
 }
 
 /// How a mapping is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub enum Layout {
     /// A line for each key.
     Block,
     /// For people a line for each key, for machines one line.
@@ -29,15 +31,19 @@ pub(super) enum Layout {
 
 /// A key of the schema, or one of the text.
 #[derive(Clone, Debug)]
-pub(super) enum Key {
+pub enum Key {
+    /// Of the schema.
     Known(&'static str),
+    /// Of the text.
     Text(String),
 }
 
 /// For whom a text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reader {
+pub enum Reader {
+    /// One text for each meaning.
     Machine,
+    /// Lines that are easy to read and to edit.
     Person,
 }
 
@@ -45,10 +51,12 @@ pub(super) enum Reader {
 const WIDTH: usize = 100;
 
 impl Value {
+    /// Text.
     pub fn text(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
 
+    /// A word that needs no quotes.
     pub fn word(word: &impl ToString) -> Self {
         Self::Word(word.to_string())
     }
@@ -67,7 +75,7 @@ impl Value {
     }
 
     /// The value in one line.
-    pub fn flow(&self, reader: Reader) -> String {
+    pub(crate) fn flow(&self, reader: Reader) -> String {
         let mut out = String::new();
         self.flow_into(reader, &mut out);
         out

@@ -7,6 +7,7 @@
 
 mod add;
 pub(crate) mod clauses;
+mod join;
 pub(crate) mod operation;
 mod remove;
 mod syntax;

@@ -27,16 +27,19 @@ const PACKAGES: [(&str, &str); 15] = [
 /// Where packages put programs. One that somebody put elsewhere is not in a sandbox.
 const FOLDERS: [&str; 4] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
 
-/// The list of Python's libraries, beneath the repository.
+/// The lists of what is installed from registries, beneath the repository.
 const LIBRARIES: &str = "e2e/python.txt";
+const AGENTS: &str = "e2e/node/package-lock.json";
 
-/// Where they are put, with the list itself beside them: every sandbox sees it, and cannot write it.
+/// Where it is put, with the list itself beside it: every sandbox sees it, and cannot write it.
 const LIBRARIES_AT: &str = "/opt/openshell-tests/python";
+const AGENTS_AT: &str = "/opt/openshell-tests/node";
 
 /// Installs what is missing. An ordinary user gets a line that says what to ask for.
 pub fn install() -> Outcome {
     install_packages()?;
-    install_libraries()
+    install_list(LIBRARIES, Path::new(LIBRARIES_AT), install_libraries)?;
+    install_list(AGENTS, Path::new(AGENTS_AT), install_agents)
 }
 
 fn install_packages() -> Outcome {
@@ -61,33 +64,54 @@ fn install_packages() -> Outcome {
     )
 }
 
-/// The libraries appear whole or not at all; another list than the one there replaces them.
-fn install_libraries() -> Outcome {
-    let list = root().join(LIBRARIES);
-    let wanted = fs::read_to_string(&list).map_err(|error| format!("{LIBRARIES}: {error}"))?;
-    let to = Path::new(LIBRARIES_AT);
+/// What a list names appears whole or not at all; another list than the one there replaces it.
+/// `install` is given the list and the folder, which it may have to make.
+fn install_list(list: &str, to: &Path, install: fn(&Path, &Path) -> Outcome) -> Outcome {
+    let from = root().join(list);
+    let wanted = fs::read_to_string(&from).map_err(|error| format!("{list}: {error}"))?;
     if fs::read_to_string(to.join("list.txt")).is_ok_and(|there| there == wanted) {
         return Ok(());
     }
     if !is_root() {
-        println!("not installed, and only root can: the libraries of {LIBRARIES}");
+        println!("not installed, and only root can: what {list} names");
         return Ok(());
     }
-    let failed = |error: std::io::Error| format!("cannot install in `{LIBRARIES_AT}`: {error}");
     let fresh = to.with_extension("new");
     for old in [to, fresh.as_path()] {
         if old.exists() {
-            fs::remove_dir_all(old).map_err(failed)?;
+            fs::remove_dir_all(old).map_err(|error| failed(to, &error))?;
         }
     }
+    install(&from, &fresh)?;
+    fs::write(fresh.join("list.txt"), wanted).map_err(|error| failed(to, &error))?;
+    fs::rename(&fresh, to).map_err(|error| failed(to, &error))
+}
+
+fn install_libraries(list: &Path, to: &Path) -> Outcome {
     succeed(
         command("/usr/bin/python3")
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
             .args(["--root-user-action=ignore", "--only-binary=:all:", "--target"])
-            .arg(&fresh)
+            .arg(to)
             .arg("--requirement")
-            .arg(&list),
-    )?;
-    fs::write(fresh.join("list.txt"), wanted).map_err(failed)?;
-    fs::rename(&fresh, to).map_err(failed)
+            .arg(list),
+    )
+}
+
+/// No package runs a script of its own, but the one that puts Claude Code's program for this
+/// machine where its name points.
+fn install_agents(list: &Path, to: &Path) -> Outcome {
+    fs::create_dir_all(to).map_err(|error| failed(to, &error))?;
+    for name in ["package.json", "package-lock.json"] {
+        fs::copy(list.with_file_name(name), to.join(name)).map_err(|error| failed(to, &error))?;
+    }
+    let mut npm = command("/usr/bin/npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+    succeed(npm.current_dir(to))?;
+    let claude = to.join("node_modules/@anthropic-ai/claude-code/install.cjs");
+    succeed(command("/usr/bin/node").arg(claude))
+}
+
+fn failed(to: &Path, error: &std::io::Error) -> String {
+    format!("cannot install in `{}`: {error}", to.display())
 }

@@ -1,7 +1,9 @@
 //! The built programs, tried as a person and as an attacker would; the tests are in `tests/`.
 //!
 //! Here is what they share: a [`Sandbox`] that is driven through the command line, and the
-//! [`log`](Sandbox::log) of what it tried.
+//! [`log`](Sandbox::log) of what it tried; and scripted [`models`] for agents.
+
+pub mod models;
 
 mod audit;
 mod both;

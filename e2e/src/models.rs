@@ -7,16 +7,19 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Mutex;
 
+use flate2::read::GzDecoder;
 use openshell_testkit::http::{Body, Request, Response};
 use serde_json::{Value, json};
 
 mod anthropic;
 mod google;
 mod openai;
+#[cfg(test)]
+mod tests;
 
 /// Whose protocol is spoken.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -77,8 +80,7 @@ impl Model {
 
     /// The answer to a request.
     pub fn answer(&self, request: &Request) -> Response {
-        let text = || json!(String::from_utf8_lossy(&request.body));
-        let body = serde_json::from_slice(&request.body).unwrap_or_else(|_| text());
+        let body = content(request);
         let path = request.target.split('?').next().unwrap_or_default();
         let response = if !self.knows_key(request) {
             self.refusal(request)
@@ -129,6 +131,18 @@ impl Model {
         let mut record = self.record.lock().expect("nothing panics with it");
         writeln!(record, "{line}").expect("the record can be written");
     }
+}
+
+/// The body of a request: JSON, or else a text.
+fn content(request: &Request) -> Value {
+    let mut bytes = request.body.clone();
+    if request.header("content-encoding") == Some("gzip") {
+        bytes.clear();
+        let read = GzDecoder::new(request.body.as_slice()).read_to_end(&mut bytes);
+        read.expect("what is called gzip is gzip");
+    }
+    let text = || json!(String::from_utf8_lossy(&bytes));
+    serde_json::from_slice(&bytes).unwrap_or_else(|_| text())
 }
 
 /// The turn that a request is for: `tools` are the names of those that its model has, and `result`

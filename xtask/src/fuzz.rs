@@ -19,9 +19,10 @@ pub struct Options {
 }
 
 /// The targets, and the folders whose files each begins with.
-const TARGETS: [(&str, &[&str]); 10] = [
+const TARGETS: [(&str, &[&str]); 11] = [
     ("policy_document", &["crates/policy/tests/cases", "crates/policy/tests/diagnostics"]),
     ("policy_decide_vs_oracle", &["crates/policy/tests/cases"]),
+    ("provider_profile", &["crates/credential/profiles"]),
     // These begin with nothing: their grammars are small.
     ("websocket", &[]),
     ("json_rpc", &[]),

@@ -1,10 +1,47 @@
-//! The profiles that come with the product.
+//! The profiles that come with OpenShell: the files in `profiles/`, and what is known of the model
+//! APIs among them.
+
+mod inference;
+#[cfg(test)]
+mod tests;
 
 use std::sync::LazyLock;
 
 use crate::profile::Profile;
+pub use inference::{InferenceProfile, ModelProtocol};
 
-const TEXTS: [&str; 11] = [
+/// A profile that comes with OpenShell.
+#[derive(Clone, Debug)]
+pub struct Builtin {
+    /// The profile.
+    pub profile: Profile,
+    /// Its file.
+    pub text: &'static str,
+    /// How models are asked; `None` when it serves none.
+    pub inference: Option<InferenceProfile>,
+}
+
+/// All of them, in the order of their ids.
+pub fn all() -> &'static [Builtin] {
+    &ALL
+}
+
+/// The one of this id.
+pub fn get(id: &str) -> Option<&'static Builtin> {
+    all().iter().find(|one| one.profile.id() == id)
+}
+
+/// A test reads each of them, so none is left out.
+static ALL: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
+    let read = TEXTS.into_iter().filter_map(|text| {
+        let profile = Profile::parse(text).ok()?;
+        let inference = inference::of(profile.id());
+        Some(Builtin { profile, text, inference })
+    });
+    read.collect()
+});
+
+const TEXTS: [&str; 13] = [
     include_str!("../profiles/anthropic.yaml"),
     include_str!("../profiles/claude-code.yaml"),
     include_str!("../profiles/codex.yaml"),
@@ -15,56 +52,7 @@ const TEXTS: [&str; 11] = [
     include_str!("../profiles/gitlab.yaml"),
     include_str!("../profiles/nvidia.yaml"),
     include_str!("../profiles/openai.yaml"),
+    include_str!("../profiles/openai-compatible.yaml"),
     include_str!("../profiles/openrouter.yaml"),
+    include_str!("../profiles/package-registries.yaml"),
 ];
-
-/// All of them, by id.
-pub fn all() -> &'static [Profile] {
-    // That each can be read is tested.
-    static ALL: LazyLock<Vec<Profile>> =
-        LazyLock::new(|| TEXTS.into_iter().filter_map(|text| Profile::parse(text).ok()).collect());
-    &ALL
-}
-
-/// The one with this id.
-pub fn get(id: &str) -> Option<&'static Profile> {
-    all().iter().find(|profile| profile.id() == id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_is_read_without_a_finding() {
-        for text in TEXTS {
-            let (profile, mut findings) = Profile::read(text);
-            // Those for programs of one's own leave it to the policy to name them.
-            findings.retain(|finding| finding.code != "P0504");
-            assert!(profile.is_some() && findings.is_empty(), "{text}{findings:#?}");
-        }
-        let ids: Vec<&str> = all().iter().map(Profile::id).collect();
-        assert!(ids.is_sorted() && ids.len() == TEXTS.len(), "{ids:?}");
-    }
-
-    #[test]
-    fn values_are_bound_where_the_vendor_looks_for_them() {
-        let placements = |id: &str, variable: &str| -> Vec<String> {
-            let bound = get(id).unwrap().bindings_of(variable);
-            bound.iter().map(|one| format!("{} {}", one.host, one.placement)).collect()
-        };
-        assert_eq!(
-            placements("claude-code", "ANTHROPIC_API_KEY"),
-            ["api.anthropic.com header:x-api-key"]
-        );
-        assert_eq!(
-            placements("gemini", "GEMINI_API_KEY"),
-            ["generativelanguage.googleapis.com header:x-goog-api-key"]
-        );
-        assert_eq!(
-            placements("github", "GH_TOKEN"),
-            ["api.github.com authorization", "github.com authorization"]
-        );
-        assert!(placements("github", "OTHER").is_empty());
-    }
-}

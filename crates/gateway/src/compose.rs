@@ -88,7 +88,7 @@ impl Composed {
 
 /// The profile of this name.
 pub(crate) fn profile(kind: &str) -> Option<&'static Profile> {
-    builtin::get(kind)
+    builtin::get(kind).map(|one| &one.profile)
 }
 
 /// Where a credential is kept: it can be opened for this place only.

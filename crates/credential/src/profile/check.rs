@@ -6,7 +6,7 @@ use openshell_policy::yaml::{Findings, Position, shown};
 use openshell_policy::{EndpointHost, EndpointView};
 
 use super::binding::{is_read, ports};
-use super::{Draft, Profile};
+use super::{CredentialSpec, Draft, Profile};
 use crate::limits::BOUND_PORTS;
 
 /// Ports on which plain HTTP is spoken.
@@ -42,12 +42,19 @@ fn unused(draft: &Draft, findings: &mut Findings) {
             let help = "name the variables in which programs look for it".to_owned();
             findings.warning("C0201", *at, message, Some(help));
         }
-        if has_endpoints && spec.placement.is_none() && spec.refresh.is_none() {
+        if has_endpoints && spec.placement.is_none() && !is_renewal(&draft.profile, spec) {
             let message = format!("no request has `{}`: it has no `auth_style`", spec.name);
             let help = "say where in a request it stands: `auth_style: bearer`".to_owned();
             findings.warning("C0205", *at, message, Some(help));
         }
     }
+}
+
+/// Whether a credential is there only for others to be renewed.
+fn is_renewal(profile: &Profile, spec: &CredentialSpec) -> bool {
+    let outputs = profile.credentials.iter().filter_map(|one| one.refresh.as_ref());
+    let mut outputs = outputs.flat_map(|refresh| &refresh.additional_outputs);
+    spec.refresh.is_some() || outputs.any(|output| output.credential == spec.name)
 }
 
 /// Names, and variables over all credentials.

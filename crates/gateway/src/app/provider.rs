@@ -316,7 +316,7 @@ impl App {
 
 fn known(kind: &str) -> Result<&'static Profile, AppError> {
     profile(kind).ok_or_else(|| {
-        let known: Vec<&str> = builtin::all().iter().map(Profile::id).collect();
+        let known: Vec<&str> = builtin::all().iter().map(|one| one.profile.id()).collect();
         let message = format!("there is no type `{kind}`; there are {}", known.join(", "));
         AppError::invalid("type", message)
     })

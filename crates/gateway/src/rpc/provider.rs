@@ -144,7 +144,7 @@ impl Rpc {
     ) -> Answer<v1::ListProviderProfilesResponse> {
         self.app.one_workspace(&scope(request.workspace_scope)?).await?;
         Ok(v1::ListProviderProfilesResponse {
-            profiles: builtin::all().iter().map(profile).collect(),
+            profiles: builtin::all().iter().map(|one| profile(&one.profile)).collect(),
             next_page_token: String::new(),
         })
     }

@@ -4,6 +4,7 @@
 mod attacks;
 mod bodies;
 mod budgets;
+mod credentials;
 mod datagrams;
 mod dns;
 mod floods;

@@ -8,6 +8,7 @@ use super::{Edit, Mutant, Test};
 const ISOLATION: &str = "openshell-isolation";
 const EGRESS: &str = "openshell-egress";
 const POLICY: &str = "openshell-policy";
+const CREDENTIAL: &str = "openshell-credential";
 
 const BOOT: &str = "crates/isolation/src/jail/boot.rs";
 const COMPOSE: &str = "crates/isolation/src/rootfs/compose.rs";
@@ -682,5 +683,65 @@ pub(super) const MUTANTS: &[Mutant] = &[
         )],
         test: Test::Unit(EGRESS, "what_came_before_the_socket_had_a_peer"),
         says: "what_came_before_the_socket_had_a_peer",
+    },
+    Mutant {
+        name: "credentials: a value goes to any path of its server (I2)",
+        edits: &[edit(
+            "crates/credential/src/place.rs",
+            ".filter(move |(_, bound)| bound.covers(path) && fits(&bound.placement))",
+            ".filter(move |(_, bound)| (bound.covers(path) || true) && fits(&bound.placement))",
+        )],
+        test: Test::Unit(CREDENTIAL, "i02_elsewhere_it_is_refused"),
+        says: "i02_elsewhere_it_is_refused",
+    },
+    Mutant {
+        name: "credentials: other placeholders pass (I2)",
+        edits: &[edit(
+            "crates/credential/src/place.rs",
+            "if let Some(held) = self.forms.find(bytes).and_then(|at| self.all.get(at)) {",
+            "if let Some(held) = self.forms.find(&[]).and_then(|at| self.all.get(at)) {",
+        )],
+        test: Test::Unit(CREDENTIAL, "i02_elsewhere_it_is_refused"),
+        says: "i02_elsewhere_it_is_refused",
+    },
+    Mutant {
+        name: "credentials: any field authenticates (I5, I15)",
+        edits: &[edit(
+            "crates/credential/src/place.rs",
+            "if !value.is_empty() && self.is_reserved_field(name) {",
+            "if value.is_empty() && self.is_reserved_field(name) {",
+        )],
+        test: Test::Unit(CREDENTIAL, "i05_i15_a_bound_server"),
+        says: "i05_i15_a_bound_server",
+    },
+    Mutant {
+        name: "credentials: a value is sent without encryption",
+        edits: &[edit(
+            "crates/credential/src/place.rs",
+            "if !self.asked.is_secure && self.asked.to.port.number() == 443 {",
+            "if self.asked.is_secure && self.asked.to.port.number() == 80 {",
+        )],
+        test: Test::Unit(CREDENTIAL, "an_expired_value_and_an_open_line"),
+        says: "an_expired_value_and_an_open_line",
+    },
+    Mutant {
+        name: "credentials: a tunnel to a bound server is not read (I9)",
+        edits: &[edit(
+            "crates/egress/src/authorize.rs",
+            "self.credentials().binds(&self.to)\n            || self.policy()",
+            "self.policy()",
+        )],
+        test: Test::Unit(EGRESS, "i09_a_connection_that_nobody_judged"),
+        says: "i09_a_connection_that_nobody_judged",
+    },
+    Mutant {
+        name: "credentials: nobody waits for what is being sent (I13)",
+        edits: &[edit(
+            "crates/egress/src/sending.rs",
+            "self.0.load(Ordering::SeqCst) == 0",
+            "self.0.load(Ordering::SeqCst) < usize::MAX",
+        )],
+        test: Test::Unit(EGRESS, "i13_a_state_is_over"),
+        says: "i13_a_state_is_over",
     },
 ];

@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use openshell_audit::{Event, Network};
+use openshell_credential::Credentials;
 use openshell_policy::{BinaryTable, Binding, Caller, Policy, Program};
 use openshell_types::{FileId, Generation, HostName, Port};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::accept::{self, Egress};
 use crate::names::Pool;
 use crate::seams::{HostAddresses, Identified, Identify, PolicyInForce, Report, Unidentified};
+use crate::sending::Sending;
 use crate::settings::{ResolverConfig, Seams, Settings};
 use crate::tls::{Authority, Outward, Tls};
 use crate::upstream_proxy::UpstreamProxy;
@@ -193,13 +195,16 @@ impl World {
 
     /// Puts another policy in force.
     pub(super) fn enforce(&self, endpoints: &str) {
-        let generation = self.generation.fetch_add(1, Ordering::SeqCst) + 1;
-        let generation = Generation::new(generation);
-        self.policy.send_replace(Arc::new(PolicyInForce::new(
-            policy(endpoints),
-            generation,
-            Arc::default(),
-        )));
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.authenticate(endpoints, Arc::default());
+    }
+
+    /// Puts a policy with these credentials in force; returns what counts the requests that were
+    /// sent under the one before.
+    pub(super) fn authenticate(&self, endpoints: &str, credentials: Arc<Credentials>) -> Sending {
+        let generation = Generation::new(self.generation.load(Ordering::SeqCst));
+        let in_force = PolicyInForce::new(policy(endpoints), generation, credentials);
+        self.policy.send_replace(Arc::new(in_force)).sending.clone()
     }
 
     /// What is on record once nothing more comes.

@@ -36,8 +36,17 @@ pub struct Placed {
 
 /// Fields in which programs authenticate themselves, besides those that a provider names. Where a
 /// credential is bound they hold that one, or nothing.
-const FIELDS: [&str; 6] =
-    ["authorization", "x-api-key", "api-key", "x-goog-api-key", "private-token", "job-token"];
+const FIELDS: [&str; 9] = [
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "x-auth-token",
+    "x-access-token",
+    "x-amz-security-token",
+    "private-token",
+    "job-token",
+];
 
 /// Parameters of the same kind.
 const PARAMETERS: [&str; 5] =
@@ -197,11 +206,13 @@ impl<'a> Search<'a> {
 
     /// Whether only a bound credential may stand in this field.
     fn is_reserved_field(&self, name: &str) -> bool {
+        // SECURITY: C9; servers in the manner of CGI do not tell `_` from `-`.
+        let name = name.replace('_', "-");
         let mut here = self.credentials.bound(self.asked.to).peekable();
         here.peek().is_some()
-            && (FIELDS.contains(&name)
+            && (FIELDS.contains(&name.as_str())
                 || here.any(
-                    |(_, bound)| matches!(&bound.placement, Placement::Header(own) if own == name),
+                    |(_, bound)| matches!(&bound.placement, Placement::Header(own) if *own == name),
                 ))
     }
 

@@ -180,6 +180,7 @@ fn i05_i15_a_bound_server_takes_no_other_credential() {
             vec![("x-api-key", "sk-ant-api03-mine")],
             in_field("x-api-key"),
         ),
+        ("api.example.com:443", "/v1/m", vec![("x_api_key", "mine")], in_field("x_api_key")),
         // Wherever on that server.
         ("api.example.com:443", "/files", vec![("x-api-key", "mine")], in_field("x-api-key")),
         (

@@ -246,14 +246,16 @@ impl App {
         Ok(())
     }
 
-    /// Pushes what is attached to a sandbox, and waits until it is in force. A sandbox without a
-    /// supervisor gets it when one comes.
+    /// Pushes what is attached to a sandbox, and waits until it is in force. A sandbox that does not
+    /// run yet starts with it. SECURITY: I13; one that runs is waited for while its supervisor is
+    /// away, for it goes on with what it has.
     async fn bring_into_force(&self, id: &SandboxId) -> Result<(), AppError> {
         let mut changes = self.registry.state(id);
         let message = compose(&self.store, id).await?.into_message(&self.vault)?;
         let wanted = (message.generation, message.epoch);
-        let Some(session) = self.registry.session(id) else { return Ok(()) };
-        session.push(message).await;
+        if let Some(session) = self.registry.session(id) {
+            session.push(message).await;
+        }
         let deadline = Instant::now().checked_add(PROVIDER_WAIT).unwrap_or_else(Instant::now);
         loop {
             match self.registry.answered(id) {
@@ -263,16 +265,22 @@ impl App {
                         Some(why) => Err(AppError::Precondition(why)),
                     };
                 }
-                _ if self.registry.session(id).is_none() => return Ok(()),
+                _ if !self.runs(id).await? => return Ok(()),
                 _ => {}
             }
             match timeout_at(deadline, changes.changed()).await {
                 Ok(Ok(())) => {}
                 // It is gone.
                 Ok(Err(_)) => return Ok(()),
-                Err(_) => return Err(AppError::Deadline("the supervisor", PROVIDER_WAIT)),
+                Err(_) => return Err(AppError::Deadline(NOT_IN_FORCE, PROVIDER_WAIT)),
             }
         }
+    }
+
+    /// Whether a supervisor of the sandbox may be there.
+    async fn runs(&self, id: &SandboxId) -> Result<bool, AppError> {
+        let sandbox = self.store.sandbox(id).await?;
+        Ok(sandbox.is_some_and(|own| own.placed_ms.is_some() && !own.observed.phase.is_last()))
     }
 
     fn put_values(
@@ -313,6 +321,9 @@ impl App {
         Ok(())
     }
 }
+
+/// What took too long, when it is stored and a running sandbox did not take it yet.
+const NOT_IN_FORCE: &str = "it is stored, but bringing it into force in a running sandbox";
 
 fn known(kind: &str) -> Result<&'static Profile, AppError> {
     profile(kind).ok_or_else(|| {

@@ -24,8 +24,14 @@ fn request(bytes: &[u8]) {
     // No prefix of a head is a head.
     assert_eq!(RequestHead::parse(&bytes[..length - 1]), Ok(None));
     let Target::Absolute { authority, path } = &head.target else { return };
-    let forwarded =
-        Forwarded { target: path, authority, default_port: 80, body: head.body, decoded: false };
+    let forwarded = Forwarded {
+        target: path,
+        authority,
+        default_port: 80,
+        body: head.body,
+        decoded: false,
+        replaced: &[],
+    };
     let sent = head.to_upstream(&forwarded);
     let (again, whole) = RequestHead::parse(&sent).expect("ours is well-formed").expect("whole");
     assert_eq!(whole, sent.len());

@@ -10,10 +10,8 @@ use openshell_policy::{BinaryTable, Diagnostic, Policy, Severity};
 use openshell_types::{CredentialSet, Digest, Generation};
 use thiserror::Error;
 use tokio::sync::watch;
-use tokio::time::sleep;
 
 use crate::binaries::Binaries;
-use crate::limits;
 
 /// The policy in force and how it changes.
 pub(crate) struct Policies {
@@ -197,8 +195,8 @@ impl Applied {
     /// Waits until nothing more is sent with the credentials of the policy before. The egress bounds
     /// how long one request is being sent.
     pub(crate) async fn settled(self) -> Digest {
-        while self.older.iter().any(|sending| !sending.is_over()) {
-            sleep(limits::SENDING_POLL).await;
+        for sending in &self.older {
+            sending.over().await;
         }
         self.digest
     }

@@ -102,9 +102,6 @@ pub(crate) fn connections(files: Option<u64>) -> usize {
     fit.map_or(most, |fit| fit.min(most))
 }
 
-/// How often is looked whether a value of the credentials before is still being sent.
-pub(crate) const SENDING_POLL: Duration = Duration::from_millis(1);
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use openshell_e2e::Sandbox;
+use openshell_e2e::{Sandbox, eventually};
 use openshell_testkit::{Product, RunAs, finish, world};
 
 use crate::agent::{ASK, HOST, KEY, POLICY, serve, start};
@@ -52,7 +52,13 @@ pub fn i13_values_change_and_go_while_requests_are_sent(run_as: RunAs) {
         let sandbox = start(&product, w, POLICY);
         std::thread::scope(|scope| {
             let load = scope.spawn(|| sandbox.python(LOAD, &["6"]));
-            std::thread::sleep(Duration::from_secs(2));
+            let came = |key: &str| {
+                eventually(key, || {
+                    let keys = keys.lock().expect("nobody panics");
+                    (keys.iter().filter(|(own, _)| own == key).count() >= 200).then_some(())
+                });
+            };
+            came(KEY);
             let mut update = product.command(&[
                 "provider",
                 "update",
@@ -62,7 +68,7 @@ pub fn i13_values_change_and_go_while_requests_are_sent(run_as: RunAs) {
             ]);
             finish(update.env("ANTHROPIC_API_KEY", NEXT), Duration::from_secs(30)).succeeded();
             let updated = Instant::now();
-            std::thread::sleep(Duration::from_secs(2));
+            came(NEXT);
             product.run(&["provider", "detach", "agent", "claude"]).succeeded();
             let detached = Instant::now();
             let said = load.join().expect("it ran").succeeded();

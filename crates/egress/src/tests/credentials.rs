@@ -99,11 +99,5 @@ async fn i13_a_state_is_over_when_nothing_is_sent_with_it() {
     let before = world.authenticate(endpoint, credentials(2, "slow.example.com", 80, "other"));
     assert!(!before.is_over());
     drop(client);
-    tokio::time::timeout(Duration::from_secs(30), async {
-        while !before.is_over() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await
-    .unwrap();
+    tokio::time::timeout(Duration::from_secs(30), before.over()).await.unwrap();
 }

@@ -8,7 +8,7 @@ mod tests;
 use std::sync::LazyLock;
 
 use crate::profile::Profile;
-pub use inference::{InferenceProfile, ModelProtocol};
+pub use inference::InferenceProfile;
 
 /// A profile that comes with OpenShell.
 #[derive(Clone, Debug)]

@@ -11,6 +11,7 @@ mod host;
 mod name;
 mod proxy;
 mod redacted;
+mod route;
 mod spec;
 
 pub use credential::{Binding, CREDENTIAL, Credential, CredentialSet, Placement, PlacementError};
@@ -23,4 +24,5 @@ pub use proxy::{
     ConnectBy, PlainHttp, ProxyException, ProxyExceptionError, ProxyScheme, ProxyUrl, ProxyUrlError,
 };
 pub use redacted::Redacted;
+pub use route::{BaseUrl, BaseUrlError, ModelProtocol, ModelProtocolError, Route};
 pub use spec::{Identity, Mount, SandboxSpec, TerminalSize};

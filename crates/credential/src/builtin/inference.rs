@@ -1,5 +1,7 @@
 //! How the model APIs among the built-in profiles are asked.
 
+use openshell_types::ModelProtocol;
+
 /// What a route to the models of a provider needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InferenceProfile {
@@ -13,17 +15,6 @@ pub struct InferenceProfile {
     pub passed_headers: &'static [&'static str],
     /// Fields that a request gets when it has none of the name.
     pub default_headers: &'static [(&'static str, &'static str)],
-}
-
-/// A protocol in which models are asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ModelProtocol {
-    /// Chat completions, completions, responses, embeddings and models of OpenAI.
-    OpenAi,
-    /// Messages of Anthropic.
-    Anthropic,
-    /// `generateContent` of Gemini.
-    Gemini,
 }
 
 pub(super) fn of(id: &str) -> Option<InferenceProfile> {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use openshell_audit::{Bypass, Dns, Event, Http, Network, Outcome, Record, verify};
+use openshell_audit::{Bypass, Dns, Event, Http, Inference, Network, Outcome, Record, verify};
 
 /// The audit log of one sandbox.
 #[derive(Clone, Debug)]
@@ -49,6 +49,16 @@ impl Log {
             _ => None,
         };
         self.records().into_iter().filter_map(http).collect()
+    }
+
+    /// The calls of models, in order.
+    #[track_caller]
+    pub fn calls(&self) -> Vec<Inference> {
+        let call = |record: Record| match record.event {
+            Event::Inference(call) => Some(call),
+            _ => None,
+        };
+        self.records().into_iter().filter_map(call).collect()
     }
 
     /// The refused questions, in order.

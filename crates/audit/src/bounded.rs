@@ -1,7 +1,8 @@
 //! Cutting texts of the jail to their bounds.
 
 use crate::event::{
-    Bypass, Caller, Config, Destination, Dns, Event, Http, Lifecycle, Network, Process, Reason,
+    Bypass, Caller, Config, Destination, Dns, Event, Http, Inference, Lifecycle, Network, Process,
+    Reason,
 };
 use crate::limits::{
     ANCESTORS, ARGV_BYTES, ARGV_ITEMS, NAME_BYTES, OPERATIONS, PATH_BYTES, TEXT_BYTES,
@@ -59,6 +60,7 @@ impl Event {
         match &mut self {
             Self::Network(event) => event.bound(),
             Self::Http(event) => event.bound(),
+            Self::Inference(event) => event.bound(),
             Self::Dns(event) => event.bound(),
             Self::Bypass(event) => event.bound(),
             Self::Process(event) => event.bound(),
@@ -95,6 +97,22 @@ impl Http {
             cut(operation, NAME_BYTES);
         }
         cut_some(&mut self.rule, NAME_BYTES);
+        if let Some(reason) = &mut self.reason {
+            reason.bound();
+        }
+    }
+}
+
+impl Inference {
+    fn bound(&mut self) {
+        self.destination.bound();
+        if let Some(caller) = &mut self.caller {
+            caller.bound();
+        }
+        cut(&mut self.operation, TEXT_BYTES);
+        for name in [&mut self.route, &mut self.provider, &mut self.model] {
+            cut_some(name, NAME_BYTES);
+        }
         if let Some(reason) = &mut self.reason {
             reason.bound();
         }

@@ -34,6 +34,8 @@ pub enum Event {
     Network(Network),
     /// A request, or a message, over an allowed connection was decided.
     Http(Http),
+    /// A call of a model was answered by its backend, or was not.
+    Inference(Inference),
     /// A DNS question was refused.
     Dns(Dns),
     /// Something tried to go around the egress.
@@ -90,6 +92,52 @@ pub struct Http {
     pub reason: Option<Reason>,
     /// The policy in force.
     pub generation: Generation,
+}
+
+/// One call of a model. Nothing of its content is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inference {
+    /// By which way its connection came in.
+    pub way: Way,
+    /// What was decided and came of it.
+    pub outcome: Outcome,
+    /// Which name the caller asked.
+    pub destination: Destination,
+    /// Who asked.
+    pub caller: Option<Caller>,
+    /// What was asked for, such as `messages`; of what is no call, the method and the path.
+    pub operation: String,
+    /// The protocol whose backend the call is for.
+    pub route: Option<String>,
+    /// The provider whose credentials the backend has.
+    pub provider: Option<String>,
+    /// The model that answers.
+    pub model: Option<String>,
+    /// The status of the backend's answer.
+    pub status: Option<u16>,
+    /// What it cost, as far as the backend said it.
+    pub tokens: Option<Tokens>,
+    /// From the call's head until the backend's answer began, in milliseconds.
+    pub first_byte_ms: Option<u64>,
+    /// From the call's head until its end, in milliseconds.
+    pub duration_ms: u64,
+    /// Why it was not allowed, or did not succeed.
+    pub reason: Option<Reason>,
+    /// The policy in force.
+    pub generation: Generation,
+}
+
+/// What a call cost, in tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tokens {
+    /// Of the question, with those that were cached.
+    pub input: Option<u64>,
+    /// Of the answer, with those of thinking.
+    pub output: Option<u64>,
+    /// Of the question, those that were read from the backend's cache.
+    pub cached: Option<u64>,
 }
 
 /// How a connection reached the egress.

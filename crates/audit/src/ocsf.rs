@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::event::{
-    Bypass, Caller, Config, Destination, Dns, Event, Http, Lifecycle, Network, Outcome, Process,
-    Reason, Record, Way,
+    Bypass, Caller, Config, Destination, Dns, Event, Http, Inference, Lifecycle, Network, Outcome,
+    Process, Reason, Record, Way,
 };
 
 /// The schema version that is named in each event.
@@ -15,6 +15,7 @@ pub fn ocsf(record: &Record) -> Value {
     let (class, body) = match &record.event {
         Event::Network(event) => (NETWORK_ACTIVITY, network(event)),
         Event::Http(event) => (HTTP_ACTIVITY, http(event)),
+        Event::Inference(event) => (API_ACTIVITY, inference(event)),
         Event::Dns(event) => (DNS_ACTIVITY, dns(event)),
         Event::Bypass(event) => (DETECTION_FINDING, bypass(event, record)),
         Event::Process(event) => (PROCESS_ACTIVITY, process(event)),
@@ -49,6 +50,8 @@ const APPLICATION_LIFECYCLE: Class = Class {
     category_uid: 6,
     category: "Application Activity",
 };
+const API_ACTIVITY: Class =
+    Class { uid: 6003, name: "API Activity", category_uid: 6, category: "Application Activity" };
 
 #[derive(Clone, Copy)]
 enum Severity {
@@ -219,6 +222,44 @@ fn http(event: &Http) -> Body {
     explain(&mut body, event.reason.as_ref());
     let succeeded = matches!(event.outcome, Outcome::Allowed | Outcome::Noted);
     Body { activity: http_activity(&event.method), severity, succeeded, fields: body }
+}
+
+/// A call of a model makes something: OCSF has no better word.
+fn inference(event: &Inference) -> Body {
+    let (action_id, action, disposition_id, disposition) = verdict(event.outcome);
+    let severity = match event.outcome {
+        Outcome::Allowed => Severity::Informational,
+        Outcome::Failed | Outcome::Noted => Severity::Low,
+        Outcome::Denied | Outcome::Revoked => Severity::Medium,
+    };
+    let tokens = event.tokens.map(
+        |tokens| json!({ "input": tokens.input, "output": tokens.output, "cached": tokens.cached }),
+    );
+    let mut body = fields(json!({
+        "action_id": action_id,
+        "action": action,
+        "disposition_id": disposition_id,
+        "disposition": disposition,
+        "api": {
+            "operation": event.operation,
+            "service": { "name": event.route },
+            "response": { "code": event.status },
+        },
+        "dst_endpoint": destination(&event.destination),
+        "actor": event.caller.as_ref().map(actor),
+        "duration": event.duration_ms,
+        "unmapped": {
+            "way": way(event.way),
+            "generation": event.generation,
+            "provider": event.provider,
+            "model": event.model,
+            "tokens": tokens,
+            "first_byte_ms": event.first_byte_ms,
+        },
+    }));
+    explain(&mut body, event.reason.as_ref());
+    let succeeded = event.outcome == Outcome::Allowed;
+    Body { activity: (1, "Create"), severity, succeeded, fields: body }
 }
 
 const fn way(way: Way) -> &'static str {

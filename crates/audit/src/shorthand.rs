@@ -3,8 +3,8 @@
 use std::fmt::{self, Display, Write as _};
 
 use crate::event::{
-    Bypass, Caller, Config, Destination, Dns, Event, Http, Lifecycle, Network, Outcome, Process,
-    Reason, Record, Way,
+    Bypass, Caller, Config, Destination, Dns, Event, Http, Inference, Lifecycle, Network, Outcome,
+    Process, Reason, Record, Way,
 };
 
 /// The event as one line: `CLASS:ACTIVITY [SEVERITY] ACTION details [context]`. Control characters
@@ -15,6 +15,7 @@ pub fn shorthand(record: &Record) -> String {
     let _ = match &record.event {
         Event::Network(event) => network(&mut line, event),
         Event::Http(event) => http(&mut line, event),
+        Event::Inference(event) => inference(&mut line, event),
         Event::Dns(event) => dns(&mut line, event),
         Event::Bypass(event) => bypass(&mut line, event),
         Event::Process(event) => process(&mut line, event),
@@ -50,6 +51,44 @@ fn http(line: &mut String, event: &Http) -> fmt::Result {
     for operation in &event.operations {
         write!(line, " {}", Safe(operation))?;
     }
+    detail(line, event.reason.as_ref())
+}
+
+fn inference(line: &mut String, event: &Inference) -> fmt::Result {
+    let (severity, action) = outcome(event.outcome);
+    write!(line, "API:INFERENCE [{severity}] {action} ")?;
+    caller(line, event.caller.as_ref())?;
+    line.push_str(" -> ");
+    destination(line, &event.destination)?;
+    write!(line, " {} [", Safe(&event.operation))?;
+    match &event.route {
+        Some(route) => write!(line, "route:{}", Safe(route))?,
+        None => line.push_str("route:-"),
+    }
+    for (key, value) in [("provider", &event.provider), ("model", &event.model)] {
+        if let Some(value) = value {
+            write!(line, " {key}:{}", Safe(value))?;
+        }
+    }
+    if let Some(status) = event.status {
+        write!(line, " status:{status}")?;
+    }
+    if let Some(tokens) = event.tokens {
+        let counts = [("in", tokens.input), ("out", tokens.output), ("cached", tokens.cached)];
+        for (key, count) in counts {
+            if let Some(count) = count {
+                write!(line, " {key}:{count}")?;
+            }
+        }
+    }
+    if let Some(first) = event.first_byte_ms {
+        write!(line, " first:{first}ms")?;
+    }
+    write!(line, " total:{}ms", event.duration_ms)?;
+    if let Some(reason) = &event.reason {
+        write!(line, " reason:{}", Safe(&reason.predicate))?;
+    }
+    write!(line, " via:{} gen:{}]", way(event.way), event.generation)?;
     detail(line, event.reason.as_ref())
 }
 

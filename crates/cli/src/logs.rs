@@ -75,6 +75,7 @@ fn people(record: &Record, style: Style) -> String {
     let reason = match &record.event {
         Event::Network(network) => network.reason.as_ref(),
         Event::Http(http) => http.reason.as_ref(),
+        Event::Inference(call) => call.reason.as_ref(),
         Event::Dns(_)
         | Event::Bypass(_)
         | Event::Process(_)

@@ -1,7 +1,7 @@
 //! Accepting connections and questions, for as long as the sandbox lives.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use jiff::Timestamp;
 use openshell_audit::{Destination, Event, Network, Outcome, Reason, Way};
@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::dns::{self, Refused};
 use crate::http::line::Lines;
+use crate::inference::Backends;
 use crate::ledger::{Clock, Ledger, Meter, Place};
 use crate::names::Names;
 use crate::resolve::Resolve;
@@ -26,6 +27,8 @@ pub struct Egress(Arc<Context>);
 
 /// What every connection of a sandbox shares.
 pub(crate) struct Context {
+    /// Itself, for what outlives the connection that began it.
+    pub(crate) own: Weak<Self>,
     pub(crate) settings: Settings,
     pub(crate) policy: watch::Receiver<Arc<PolicyInForce>>,
     pub(crate) seams: Seams,
@@ -33,6 +36,7 @@ pub(crate) struct Context {
     pub(crate) resolve: Resolve,
     pub(crate) refused: Refused,
     pub(crate) lines: Lines,
+    pub(crate) backends: Backends,
     pub(crate) ledger: Arc<Ledger>,
     /// One for each WebSocket message that may have begun and not ended.
     pub(crate) assemblies: Semaphore,
@@ -80,7 +84,8 @@ impl Egress {
         let assemblies = Semaphore::new(limits::WEBSOCKET_ASSEMBLIES);
         let bodies = Semaphore::new(limits::BODIES);
         let datagrams = Arc::new(Semaphore::new(limits::DATAGRAMS));
-        Self(Arc::new(Context {
+        Self(Arc::new_cyclic(|own| Context {
+            own: Weak::clone(own),
             settings,
             policy,
             seams,
@@ -88,6 +93,7 @@ impl Egress {
             resolve,
             refused,
             lines,
+            backends: Backends::default(),
             ledger: Arc::new(Ledger::new(clock)),
             assemblies,
             bodies,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use openshell_credential::Credentials;
-use openshell_policy::{Caller, Decision, Destination, Grant, Policy, Predicate};
+use openshell_inference::Door;
+use openshell_policy::address::{AddressClass, classify};
+use openshell_policy::{Caller, Decision, Destination, Grant, HOST_ALIAS, Policy, Predicate};
 use openshell_types::{Authority, Generation, Host};
 use tokio::sync::watch;
 
@@ -27,6 +29,40 @@ pub(crate) struct Permit {
     to: Authority,
     by: Arc<Caller>,
     transport: Transport,
+    /// It leads to the backend of a route, which its operator chose, on behalf of a caller that may
+    /// use it. `grant` is the caller's.
+    is_backend: bool,
+}
+
+/// What becomes of a connection.
+pub(crate) enum Decided {
+    /// The policy allows it.
+    Allowed(Permit),
+    /// It is for the router.
+    Routed(Door),
+}
+
+/// Asks what becomes of a connection of `by` to `to`. A rule that allows it comes before the router;
+/// names of the router's own are always for the router.
+pub(crate) fn decide(
+    policy: Arc<PolicyInForce>,
+    to: Authority,
+    by: Arc<Caller>,
+) -> Result<Decided, Refusal> {
+    if let Host::Name(name) = &to.host
+        && let Some(door) = Door::own(name)
+    {
+        return match to.port.number() {
+            80 | 443 => Ok(Decided::Routed(door)),
+            _ => Err(Refusal::no_model_call(format!("`{name}` is there on ports 80 and 443"))),
+        };
+    }
+    let door = policy.routes.intercepts(&to);
+    match (authorize(policy, to, by), door) {
+        (Ok(permit), _) => Ok(Decided::Allowed(permit)),
+        (Err(_), Some(door)) => Ok(Decided::Routed(door)),
+        (Err(refusal), None) => Err(refusal),
+    }
 }
 
 /// What is permitted.
@@ -59,11 +95,21 @@ fn permit(
     (to, transport): (Authority, Transport),
     by: Arc<Caller>,
 ) -> Result<Permit, Refusal> {
-    let grant = decide(&policy, (&to, transport), &by)?;
-    Ok(Permit { policy, grant, to, by, transport })
+    let grant = ask(&policy, (&to, transport), &by)?;
+    Ok(Permit { policy, grant, to, by, transport, is_backend: false })
 }
 
 impl Permit {
+    /// The permit for the backend of a route that this one lets its caller use.
+    pub(crate) fn for_backend(self, backend: &Authority) -> Self {
+        Self { to: backend.clone(), is_backend: true, ..self }
+    }
+
+    /// Whether it leads to the backend of a route.
+    pub(crate) const fn is_backend(&self) -> bool {
+        self.is_backend
+    }
+
     /// Where to.
     pub(crate) const fn to(&self) -> &Authority {
         &self.to
@@ -123,12 +169,15 @@ impl Permit {
 
     /// Whether it is for the host's own loopback.
     pub(crate) fn is_host_loopback(&self) -> bool {
+        if self.is_backend {
+            return matches!(&self.to.host, Host::Name(name) if name.as_str() == HOST_ALIAS);
+        }
         self.policy.policy.host_loopback(&self.grant)
     }
 
     /// Whether the policy lists the addresses to which it may lead.
     pub(crate) fn lists_addresses(&self) -> bool {
-        self.policy.policy.lists_addresses(&self.grant)
+        !self.is_backend && self.policy.policy.lists_addresses(&self.grant)
     }
 
     /// Whether it covers a server that was reached by its name, wherever that is.
@@ -142,6 +191,9 @@ impl Permit {
 
     /// Whether it covers this address.
     pub(crate) fn admits(&self, address: IpAddr) -> Result<(), Refusal> {
+        if self.is_backend {
+            return admits_backend(address);
+        }
         let policy = &self.policy.policy;
         policy
             .admits(&self.grant, address)
@@ -156,7 +208,7 @@ impl Permit {
         policy: Arc<PolicyInForce>,
         reached: Option<Reached>,
     ) -> Result<(), Refusal> {
-        let grant = decide(&policy, (&self.to, self.transport), &self.by)?;
+        let grant = ask(&policy, (&self.to, self.transport), &self.by)?;
         let was_loopback = self.is_host_loopback();
         (self.policy, self.grant) = (policy, grant);
         let address = match reached {
@@ -206,6 +258,17 @@ impl Permit {
     }
 }
 
+/// A backend may be anywhere but where no server of models is: its operator chose it, and may have it
+/// on this host. SECURITY: B3; its name may still be made to lead to a metadata service.
+fn admits_backend(address: IpAddr) -> Result<(), Refusal> {
+    match classify(address) {
+        AddressClass::Never(_) if !address.to_canonical().is_loopback() => {
+            Err(Refusal::own_address(address))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Waits for the end of what allowed a connection over which requests are judged.
 pub(crate) struct Watch {
     permit: Permit,
@@ -241,7 +304,7 @@ pub(crate) fn destination(to: &Authority) -> Destination<'_> {
     }
 }
 
-fn decide(
+fn ask(
     policy: &PolicyInForce,
     (to, transport): (&Authority, Transport),
     by: &Caller,

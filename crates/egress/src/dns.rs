@@ -104,7 +104,7 @@ fn decide(context: &Context, query: &Query) -> Answer {
         };
     }
     let policy = Arc::clone(&context.policy.borrow());
-    if !policy.policy.resolves(&name) {
+    if !policy.policy.resolves(&name) && !policy.routes.resolves(&name) {
         return refused(Why::NotInPolicy);
     }
     let pool = if policy.policy.resolves_for_udp(&name) { Pool::Both } else { Pool::Tcp };

@@ -6,9 +6,9 @@
 //! after an upgrade; `secure` ends TLS around all of that. A request that is denied is answered here, and
 //! its connection ends.
 
-mod body;
+pub(crate) mod body;
 mod content;
-mod first;
+pub(crate) mod first;
 pub(crate) mod h1;
 mod h2;
 mod inbox;
@@ -16,7 +16,7 @@ mod judge;
 pub(crate) mod line;
 mod record;
 mod response;
-mod secure;
+pub(crate) mod secure;
 mod websocket;
 
 use std::os::fd::AsFd;

@@ -16,6 +16,7 @@ mod counted;
 mod dns;
 mod exchange;
 mod http;
+mod inference;
 mod intent;
 mod ledger;
 mod limits;

@@ -218,5 +218,14 @@ pub const BODY_IDLE: Duration = Duration::from_secs(10 * 60);
 /// that long at most. The request fails then.
 pub const CREDENTIAL_SENT: Duration = Duration::from_secs(10);
 
+/// How long a caller of the router may be silent between two calls; then its connection is closed.
+pub const CALLER_IDLE: Duration = Duration::from_secs(2 * 60);
+
+/// How long such a caller may take to answer a ping of HTTP/2; then its connection is closed.
+pub const CALLER_PING: Duration = Duration::from_secs(20);
+
+/// How long a kept connection to a backend is given to be ready for a call; then another is taken.
+pub const WIRE_READY: Duration = Duration::from_millis(100);
+
 /// How long the head of a stream of HTTP/2 with a credential in it counts as being sent.
 pub const STREAM_HEAD_SENT: Duration = Duration::from_millis(200);

@@ -4,15 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use openshell_audit::Way;
-use openshell_codec::http1::{RequestHead, Target};
+use openshell_codec::http1::{Forwarded, RequestHead, Target};
 use openshell_types::Authority;
 use tokio::net::TcpStream;
 
 use crate::accept::Context;
-use crate::authorize::{Watch, authorize};
-use crate::http::{Carrier, End, Session};
-
+use crate::authorize::{Decided, Watch, authorize, decide};
 use crate::http::h1::{self, Client, Next};
+use crate::http::{Carrier, End, Session};
+use crate::inference::{self, Visit};
 use crate::intent::Intent;
 use crate::refusal::Refusal;
 use crate::report::Attempt;
@@ -64,6 +64,11 @@ pub(crate) async fn serve(
                 let intent = Intent { to: to.clone(), way: Way::Connect, early };
                 return tunnel::serve(context, client, intent, identified, attempt).await;
             }
+            Target::Absolute { authority, .. }
+                if is_for_router(context, authority, &identified) =>
+            {
+                return route(context, client, (&head, authority), (identified, attempt)).await;
+            }
             Target::Absolute { authority, .. } => {
                 let who = identified.clone();
                 match forward(context, &mut client, (&head, authority), who, attempt).await {
@@ -78,6 +83,57 @@ pub(crate) async fn serve(
         }
     };
     end.tell(client.into_inner()).await;
+}
+
+/// Whether a connection for this server is for the router.
+fn is_for_router(
+    context: &Context,
+    to: &Authority,
+    identified: &Result<Identified, Unidentified>,
+) -> bool {
+    let Ok(who) = identified else { return false };
+    let policy = Arc::clone(&context.policy.borrow());
+    matches!(decide(policy, to.clone(), Arc::clone(&who.caller)), Ok(Decided::Routed(_)))
+}
+
+/// Has the router serve this request and those after it, which have to be for the same server.
+async fn route(
+    context: &Context,
+    client: Client<TcpStream>,
+    (head, to): (&RequestHead, &Authority),
+    (identified, mut attempt): (Result<Identified, Unidentified>, Attempt),
+) {
+    attempt.to(to);
+    let policy = Arc::clone(&context.policy.borrow());
+    attempt.under(policy.generation);
+    let decided = identified.map_err(|why| Refusal::unidentified(&why)).and_then(|who| {
+        let decided = decide(policy, to.clone(), Arc::clone(&who.caller))?;
+        Ok((who, decided))
+    });
+    let (client, early) = client.into_parts();
+    match (decided, &head.target) {
+        (Ok((who, Decided::Routed(door))), Target::Absolute { path, .. }) => {
+            let (target, body) = (path.as_str(), head.body);
+            let forwarded = Forwarded {
+                target,
+                authority: to,
+                default_port: 80,
+                body,
+                decoded: false,
+                replaced: &[],
+            };
+            let held = [head.to_upstream(&forwarded), early].concat();
+            let visit = Visit { to: to.clone(), door, way: Way::Forward, who };
+            inference::serve(context, (client, held), visit, attempt).await;
+        }
+        (Ok(_), _) => {
+            // The policy changed since.
+            let refusal =
+                Refusal::unreachable("policy_changed", "the policy just changed".to_owned());
+            tell(attempt, &refusal).tell(client).await;
+        }
+        (Err(refusal), _) => tell(attempt, &refusal).tell(client).await,
+    }
 }
 
 /// Reports a refusal and words it.

@@ -124,6 +124,11 @@ impl Refusal {
         Self::new(403, "request_authority_mismatch", "authority", detail)
     }
 
+    /// A request at a door of the router that asks for no model.
+    pub(crate) fn no_model_call(detail: String) -> Self {
+        Self::new(403, "policy_denied", "not_a_model_call", detail)
+    }
+
     /// A body that is longer than what is judged.
     pub(crate) fn body_too_long(longest: usize) -> Self {
         let detail = format!("the body is longer than the {longest} bytes that are judged");
@@ -228,6 +233,11 @@ impl Refusal {
     /// The sentence for people.
     pub(crate) fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// The status code of the answer.
+    pub(crate) const fn status(&self) -> u16 {
+        self.status
     }
 
     /// The predicate that failed.

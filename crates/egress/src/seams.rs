@@ -11,6 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use openshell_audit::{self as audit, Event};
 use openshell_credential::Credentials;
+use openshell_inference::Routes;
 use openshell_policy::{Caller, Policy};
 use openshell_types::Generation;
 use thiserror::Error;
@@ -140,7 +141,9 @@ pub struct PolicyInForce {
     pub generation: Generation,
     /// The credentials.
     pub credentials: Arc<Credentials>,
-    /// Counts the requests that carry a value of `credentials`, until they are sent.
+    /// Where model calls go.
+    pub routes: Arc<Routes>,
+    /// Counts the requests that carry a value of `credentials` or `routes`, until they are sent.
     pub sending: Sending,
 }
 
@@ -156,7 +159,14 @@ pub struct State {
 impl PolicyInForce {
     /// A policy with what may be authenticated with under it.
     pub fn new(policy: Policy, generation: Generation, credentials: Arc<Credentials>) -> Self {
-        Self { policy, generation, credentials, sending: Sending::default() }
+        let routes = Arc::default();
+        Self { policy, generation, credentials, routes, sending: Sending::default() }
+    }
+
+    /// The same, with these routes of model calls. What changes them changes the epoch of the
+    /// credentials, too.
+    pub fn with_routes(self, routes: Arc<Routes>) -> Self {
+        Self { routes, ..self }
     }
 
     /// Which it is.

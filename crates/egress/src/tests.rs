@@ -11,6 +11,7 @@ mod floods;
 mod frames;
 mod hello;
 mod hostile_messages;
+mod inference;
 mod mcp_versions;
 mod real_servers;
 mod refusals;

@@ -11,9 +11,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::accept::Context;
-use crate::authorize::{Permit, PolicyWatch, Watch, authorize};
+use crate::authorize::{Decided, Permit, PolicyWatch, Watch, decide};
 use crate::exchange::{self, Dialled, HelloEnd};
 use crate::http::{self, Carrier, Session};
+use crate::inference::{self, Visit};
 use crate::intent::Intent;
 use crate::limits;
 use crate::refusal::Refusal;
@@ -35,15 +36,24 @@ pub(crate) async fn serve(
     let policy = Arc::clone(&context.policy.borrow());
     attempt.under(policy.generation);
     let permitted = identified.map_err(|why| Refusal::unidentified(&why)).and_then(|who| {
-        let permit = authorize(policy, intent.to.clone(), Arc::clone(&who.caller))?;
-        Ok((who, permit))
+        let decided = decide(policy, intent.to.clone(), Arc::clone(&who.caller))?;
+        Ok((who, decided))
     });
     let way = intent.way;
     match permitted {
-        Ok((who, permit)) if permit.inspects() => {
+        Ok((who, Decided::Routed(door))) => {
+            let Intent { to, way, early } = intent;
+            let client = match established(client, way).await {
+                Ok(client) => client,
+                Err(refusal) => return attempt.refused(&refusal),
+            };
+            let visit = Visit { to, door, way, who };
+            inference::serve(context, (client, early), visit, attempt).await;
+        }
+        Ok((who, Decided::Allowed(permit))) if permit.inspects() => {
             inspect(context, client, (permit, intent, who), attempt).await;
         }
-        Ok((_, permit)) => {
+        Ok((_, Decided::Allowed(permit))) => {
             attempt.permitted(permit.rule());
             match connect(context, permit).await {
                 Ok((permit, server)) => {
@@ -71,17 +81,26 @@ async fn connect(context: &Context, permit: Permit) -> Result<(Permit, Dialled),
 /// Reads what the client says as requests, and has each judged.
 async fn inspect(
     context: &Context,
-    mut client: TcpStream,
+    client: TcpStream,
     (permit, intent, who): (Permit, Intent, Identified),
     mut attempt: Attempt,
 ) {
     let Intent { to, way, early } = intent;
-    if way == Way::Connect && client.write_all(ESTABLISHED).await.is_err() {
-        return attempt.refused(&Refusal::no_request("no_request", "the client went away"));
-    }
+    let client = match established(client, way).await {
+        Ok(client) => client,
+        Err(refusal) => return attempt.refused(&refusal),
+    };
     let session = Session { context, to, carrier: Carrier::Plain, who, way };
     let watch = Watch::new(permit, context);
     http::serve(session, (client, early), watch, attempt).await;
+}
+
+/// Answers a `CONNECT`; other ways in wait for no answer.
+async fn established(mut client: TcpStream, way: Way) -> Result<TcpStream, Refusal> {
+    if way == Way::Connect && client.write_all(ESTABLISHED).await.is_err() {
+        return Err(Refusal::no_request("no_request", "the client went away"));
+    }
+    Ok(client)
 }
 
 /// Both ends of an admitted connection.

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use openshell_audit::{Config, Event};
 use openshell_credential::Credentials;
 use openshell_egress::{PolicyInForce, Report, Sending, State};
+use openshell_inference::Routes;
 use openshell_policy::{BinaryTable, Diagnostic, Policy, Severity};
-use openshell_types::{CredentialSet, Digest, Generation};
+use openshell_types::{CredentialSet, Digest, Generation, Route};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -27,6 +28,7 @@ struct Current {
     table: BinaryTable,
     generation: Generation,
     credentials: Arc<Credentials>,
+    routes: Arc<Routes>,
     /// What the requests are counted by that are still being sent under states before.
     older: Vec<Sending>,
 }
@@ -38,6 +40,8 @@ pub(crate) struct Pushed<'a> {
     pub(crate) announced: Option<Digest>,
     pub(crate) text: &'a str,
     pub(crate) credentials: CredentialSet,
+    /// Where model calls go. Their changes are counted in the epoch of the credentials.
+    pub(crate) routes: Vec<Route>,
 }
 
 /// Why a policy was not put in force; the one before still is.
@@ -73,6 +77,7 @@ impl Policies {
                 table,
                 generation,
                 credentials,
+                routes: Arc::default(),
                 older: Vec::new(),
             }),
             in_force: watch::Sender::new(Arc::new(bound)),
@@ -89,7 +94,7 @@ impl Policies {
         self.in_force.borrow().state()
     }
 
-    /// Puts a policy and credentials in force, in one step.
+    /// Puts a policy, credentials and routes in force, in one step.
     pub(crate) fn apply(
         &self,
         pushed: Pushed<'_>,
@@ -113,7 +118,7 @@ impl Policies {
     }
 
     fn swap(&self, pushed: Pushed<'_>) -> Result<Applied, Refused> {
-        let Pushed { generation, announced, text, credentials } = pushed;
+        let Pushed { generation, announced, text, credentials, routes } = pushed;
         let policy = compile(text).map_err(Refused::Errors)?;
         let digest = policy.digest();
         if announced.is_some_and(|announced| announced != digest) {
@@ -132,13 +137,16 @@ impl Policies {
         }
         let table = self.binaries.table(&policy);
         let credentials = Arc::new(Credentials::new(credentials));
-        let bound = PolicyInForce::new(policy.bind(&table), generation, Arc::clone(&credentials));
+        let routes = Arc::new(Routes::new(routes));
+        let bound = PolicyInForce::new(policy.bind(&table), generation, Arc::clone(&credentials))
+            .with_routes(Arc::clone(&routes));
         let before = self.in_force.send_replace(Arc::new(bound));
         let mut older = take(&mut current.older);
         older.push(before.sending.clone());
         older.retain(|sending| !sending.is_over());
-        *current = Current { policy, table, generation, credentials, older: older.clone() };
-        Ok(Applied { digest, before: Some(before.state()), older })
+        let state = before.state();
+        *current = Current { policy, table, generation, credentials, routes, older: older.clone() };
+        Ok(Applied { digest, before: Some(state), older })
     }
 
     /// Ties the policy to its files again if one of its paths stands for another file now.
@@ -153,7 +161,8 @@ impl Policies {
         current.table = table;
         let sending = self.in_force.borrow().sending.clone();
         let credentials = Arc::clone(&current.credentials);
-        let bound = PolicyInForce::new(policy, current.generation, credentials);
+        let bound = PolicyInForce::new(policy, current.generation, credentials)
+            .with_routes(Arc::clone(&current.routes));
         self.in_force.send_replace(Arc::new(PolicyInForce { sending, ..bound }));
     }
 

@@ -7,20 +7,31 @@ use serde::Deserialize;
 use crate::run::{Outcome, cargo, output};
 
 /// Each crate with the crates of ours that it may use. What is not here is not allowed.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("types", &[]),
     ("wire", &["types"]),
     ("policy", &["types"]),
     ("codec", &["types"]),
     ("audit", &["types"]),
     ("credential", &["types", "policy", "codec"]),
+    ("inference", &["types", "codec", "credential"]),
     ("isolation", &["types"]),
-    ("egress", &["types", "policy", "codec", "audit", "credential"]),
+    ("egress", &["types", "policy", "codec", "audit", "credential", "inference"]),
     ("driver", &["types"]),
     ("driver-native", &["types", "driver"]),
     (
         "supervisor",
-        &["types", "wire", "policy", "audit", "credential", "isolation", "egress", "driver"],
+        &[
+            "types",
+            "wire",
+            "policy",
+            "audit",
+            "credential",
+            "inference",
+            "isolation",
+            "egress",
+            "driver",
+        ],
     ),
     ("client", &["types", "wire"]),
     ("gateway", &["types", "wire", "policy", "audit", "credential", "driver"]),
@@ -36,7 +47,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
 ];
 
 /// Crates that are pure: what they must not use, so that they stay without I/O and without tasks.
-const PURE: [&str; 4] = ["types", "policy", "codec", "audit"];
+const PURE: [&str; 5] = ["types", "policy", "codec", "audit", "inference"];
 const IMPURE: [&str; 6] = ["tokio", "rustix", "libc", "hyper", "tonic", "sqlx"];
 
 #[derive(Deserialize)]

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use openshell_audit::{
-    Bypass, Caller, Chain, ChainError, Config, Destination, Dns, Event, Lifecycle, Line, Network,
-    Outcome, Process, Reason, Record, RecordError, Way, bounded, bounded_argv, limits, ocsf,
-    shorthand, verify,
+    Bypass, Caller, Chain, ChainError, Config, Destination, Dns, Event, Inference, Lifecycle, Line,
+    Network, Outcome, Process, Reason, Record, RecordError, Tokens, Way, bounded, bounded_argv,
+    limits, ocsf, shorthand, verify,
 };
 use openshell_types::{Digest, Generation, SandboxId, SandboxName};
 use serde_json::json;
@@ -52,6 +52,26 @@ fn denied() -> Network {
     }
 }
 
+fn answered() -> Inference {
+    let Network { way, destination, caller, .. } = denied();
+    Inference {
+        way,
+        outcome: Outcome::Allowed,
+        destination,
+        caller,
+        operation: "messages".to_owned(),
+        route: Some("anthropic".to_owned()),
+        provider: Some("claude".to_owned()),
+        model: Some("model-1".to_owned()),
+        status: Some(200),
+        tokens: Some(Tokens { input: Some(17), output: Some(30), cached: None }),
+        first_byte_ms: Some(20),
+        duration_ms: 120,
+        reason: None,
+        generation: Generation::new(3),
+    }
+}
+
 fn one_of_each() -> Vec<Event> {
     vec![
         Event::Lifecycle(Lifecycle {
@@ -85,6 +105,7 @@ fn one_of_each() -> Vec<Event> {
             caller: None,
             ..denied()
         }),
+        Event::Inference(answered()),
         Event::Dns(Dns {
             name: "secret.evil.com".to_owned(),
             record_type: "TXT".to_owned(),
@@ -125,6 +146,7 @@ fn shorthand_lines_read_as_recorded() {
             r#"PROC:LAUNCH [INFO] STARTED main(2) sh -c "a b""#,
             r#"NET:OPEN [MED] DENIED /usr/bin/python3(12) -> api.example.com:443 [rule:- reason:host via:connect gen:3] "no rule names the host api.example.com""#,
             r#"NET:OPEN [INFO] ALLOWED unknown -> [2001:db8::1]:80 [rule:web via:transparent gen:3]"#,
+            r#"API:INFERENCE [INFO] ALLOWED /usr/bin/python3(12) -> api.example.com:443 messages [route:anthropic provider:claude model:model-1 status:200 in:17 out:30 first:20ms total:120ms via:connect gen:3]"#,
             r#"DNS:QUERY [LOW] DENIED TXT secret.evil.com [reason:not_in_policy count:4]"#,
             r#"FINDING:CREATE [HIGH] BLOCKED udp -> 1.1.1.1:53 [reason:bypass count:9]"#,
             r#"PROC:TERMINATE [INFO] EXITED main(2) [exit:137]"#,
@@ -155,6 +177,7 @@ fn every_event_has_its_ocsf_class() {
             (1007, 1),
             (4001, 5),
             (4001, 1),
+            (6003, 1),
             (4003, 2),
             (2004, 1),
             (1007, 2),
@@ -253,14 +276,14 @@ fn check(lines: &[String]) -> Result<openshell_audit::Summary, ChainError> {
 fn a_whole_log_verifies_and_is_continued() {
     let mut lines = log();
     let summary = check(&lines).unwrap();
-    assert_eq!((summary.lines, summary.last_seq), (9, 9));
+    assert_eq!((summary.lines, summary.last_seq), (10, 10));
     assert_eq!(summary.last_digest, Digest::of(lines.last().unwrap().as_bytes()));
     let mut chain = Chain::resume(summary.last_seq, summary.last_digest);
     let next = append(&mut chain, Event::Network(denied()));
-    assert_eq!(next.seq, 10);
-    assert_eq!((chain.last_seq(), chain.last_digest()), (10, Digest::of(next.text.as_bytes())));
+    assert_eq!(next.seq, 11);
+    assert_eq!((chain.last_seq(), chain.last_digest()), (11, Digest::of(next.text.as_bytes())));
     lines.push(next.text);
-    assert_eq!(check(&lines).unwrap().last_seq, 10);
+    assert_eq!(check(&lines).unwrap().last_seq, 11);
     assert_eq!(check(&[]).unwrap().last_seq, 0);
 }
 

@@ -46,7 +46,7 @@ const PROFILES: [(&str, InferenceProfile); 7] = [
     (
         "openai",
         InferenceProfile {
-            passed_headers: &["openai-organization", "x-model-id"],
+            passed_headers: &["x-model-id"],
             ..open_ai("https://api.openai.com/v1", "OPENAI_BASE_URL")
         },
     ),

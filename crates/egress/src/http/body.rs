@@ -147,7 +147,8 @@ pub(crate) fn shrink<'a>(mut room: Room<'a>, octets: usize) -> Room<'a> {
     room.split(kib(octets) as usize).unwrap_or(room)
 }
 
-fn kib(octets: usize) -> u32 {
+/// How many KiB so many octets take of what all bodies share.
+pub(crate) fn kib(octets: usize) -> u32 {
     let most = u32::try_from(limits::BODIES).unwrap_or(u32::MAX);
     u32::try_from(octets.div_ceil(1024)).unwrap_or(most).clamp(1, most)
 }

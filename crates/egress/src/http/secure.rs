@@ -21,7 +21,7 @@ use crate::upstream_proxy::Reached;
 type Chosen = (Option<Protocol>, Option<(Upward, Reached)>);
 
 /// A refusal, and what the client's TLS is told.
-type Refused = (Refusal, AlertDescription);
+pub(crate) type Refused = (Refusal, AlertDescription);
 
 /// Serves a client that began with this hello.
 pub(super) async fn serve(
@@ -31,7 +31,7 @@ pub(super) async fn serve(
     (mut watch, mut attempt): (Watch, Attempt),
 ) {
     session.carrier = Carrier::Tls(None);
-    let chosen = match check(&session, &hello) {
+    let chosen = match check_hello(&session.to.host, &hello) {
         Ok(offer) => choose(&session, offer).await,
         Err(refused) => Err(refused),
     };
@@ -72,11 +72,10 @@ pub(super) async fn serve(
 
 /// Checks that the hello asks for the server that the connection was allowed for, and says what
 /// the client offers to speak.
-fn check(session: &Session<'_>, hello: &ClientHello) -> Result<Alpn, Refused> {
+pub(crate) fn check_hello(to: &Host, hello: &ClientHello) -> Result<Alpn, Refused> {
     let refuse = |predicate, detail| {
         Err((Refusal::hello(predicate, detail), AlertDescription::UnrecognisedName))
     };
-    let to = &session.to.host;
     if hello.ech {
         let detail = format!("the TLS hello for `{to}` may hide another name");
         return refuse("sni_hidden", detail);

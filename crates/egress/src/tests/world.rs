@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use openshell_audit::{Event, Network};
 use openshell_credential::Credentials;
+use openshell_inference::Routes;
 use openshell_policy::{BinaryTable, Binding, Caller, Policy, Program};
-use openshell_types::{FileId, Generation, HostName, Port};
+use openshell_types::{CredentialSet, FileId, Generation, HostName, Port, Redacted, Route};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -204,6 +205,16 @@ impl World {
     pub(super) fn authenticate(&self, endpoints: &str, credentials: Arc<Credentials>) -> Sending {
         let generation = Generation::new(self.generation.load(Ordering::SeqCst));
         let in_force = PolicyInForce::new(policy(endpoints), generation, credentials);
+        self.policy.send_replace(Arc::new(in_force)).sending.clone()
+    }
+
+    /// Puts these routes of model calls in force, in a state of this number.
+    pub(super) fn route(&self, endpoints: &str, epoch: u64, routes: Vec<Route>) -> Sending {
+        let generation = Generation::new(self.generation.load(Ordering::SeqCst));
+        let set = CredentialSet { epoch, mark: Redacted::new([0; 32]), all: Vec::new() };
+        let credentials = Arc::new(Credentials::new(set));
+        let in_force = PolicyInForce::new(policy(endpoints), generation, credentials)
+            .with_routes(Arc::new(Routes::new(routes)));
         self.policy.send_replace(Arc::new(in_force)).sending.clone()
     }
 

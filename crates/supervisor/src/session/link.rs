@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use openshell_types::{Digest, Generation};
-use openshell_wire::credential;
 use openshell_wire::session::gateway_frame::Payload as Told;
 use openshell_wire::session::session_client::SessionClient;
 use openshell_wire::session::supervisor_frame::Payload;
 use openshell_wire::session::{self as wire, GatewayFrame, Hello, SupervisorFrame, open::Target};
+use openshell_wire::{credential, route};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -198,8 +198,9 @@ impl Link {
             text => Some(Digest::parse(text).map_err(|error| error.to_string())?),
         };
         let credentials = credential::from_message(policy).map_err(|error| error.to_string())?;
+        let routes = route::from_message(policy).map_err(|error| error.to_string())?;
         let generation = Generation::new(policy.generation);
-        let pushed = Pushed { generation, announced, text: &policy.text, credentials };
+        let pushed = Pushed { generation, announced, text: &policy.text, credentials, routes };
         let epoch = pushed.credentials.epoch;
         let applied = self.sandbox.policies.apply(pushed, &*self.sandbox.journal);
         if applied.is_ok() && epoch > 0 {

@@ -1,0 +1,211 @@
+//! One call: read, allowed, written anew, sent.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Version};
+use http_body_util::{BodyExt, Either, Full};
+use hyper::body::{Body, Incoming};
+use jiff::Timestamp;
+use openshell_inference::{BODY, Call, Outgoing, Refused};
+use openshell_types::{Authority, Host, HostName, ModelProtocol, Port, Route};
+use tokio::sync::SemaphorePermit;
+use tokio::time::{sleep, timeout};
+
+use super::answer::{Kept, Reply, pass_on};
+use super::backend::{Unsent, Wire, dial};
+use super::failure::Failure;
+use super::record::CallRecord;
+use super::visit::Visit;
+use crate::accept::Context;
+use crate::authorize::{Permit, authorize};
+use crate::http::body::kib;
+use crate::limits;
+use crate::refusal::Refusal;
+use crate::seams::PolicyInForce;
+
+/// Answers one request.
+pub(super) async fn serve(
+    context: Arc<Context>,
+    visit: Arc<Visit>,
+    request: Request<Incoming>,
+) -> Reply {
+    let mut record = CallRecord::begin(&context, &visit);
+    let read = read(&visit, &request, &mut record);
+    let protocol = match &read {
+        Ok(call) => Some(call.operation.protocol()),
+        Err(_) => visit.door.protocol(),
+    };
+    let result = match read {
+        Ok(call) => exchange(&context, &visit, (call, request), &mut record).await,
+        Err(failure) => Err(failure),
+    };
+    match result {
+        Ok(Answered { call, route, answer, kept }) => {
+            pass_on(&call, &route, answer, (record, kept))
+        }
+        Err(failure) => {
+            let told = (record.destination(), record.binary());
+            let response = failure.response(protocol, told);
+            record.failed(&failure);
+            response.map(|body| Either::Left(Full::new(body)))
+        }
+    }
+}
+
+/// Reads what a request asks for.
+fn read(
+    visit: &Visit,
+    request: &Request<Incoming>,
+    record: &mut CallRecord,
+) -> Result<Call, Failure> {
+    record.asks(format!("{} {}", request.method(), request.uri().path()));
+    same_door(visit, request)?;
+    let call = Call::read(&visit.door, request.method(), request.uri())?;
+    record.calls(&call);
+    Ok(call)
+}
+
+/// SECURITY: C3, C4, F4; a request for another name is not for this door.
+fn same_door(visit: &Visit, request: &Request<Incoming>) -> Result<(), Refusal> {
+    let other = || Refusal::other_authority(&visit.to);
+    let mut named = request.headers().get_all(http::header::HOST).iter();
+    let (host, more) = (named.next(), named.next());
+    if more.is_some() || (host.is_none() && request.version() == Version::HTTP_11) {
+        return Err(other());
+    }
+    let host = host.map(http::HeaderValue::to_str).transpose().map_err(|_| other())?;
+    let target = request.uri().authority().map(http::uri::Authority::as_str);
+    let is_ours = |text: &str| match Host::parse(text) {
+        Ok(host) => host == visit.to.host,
+        Err(_) => Authority::parse(text).is_ok_and(|named| named == visit.to),
+    };
+    if host.into_iter().chain(target).all(is_ours) { Ok(()) } else { Err(other()) }
+}
+
+/// A backend's answer, and what it is an answer to.
+struct Answered {
+    call: Call,
+    route: Route,
+    answer: http::Response<Incoming>,
+    kept: Kept,
+}
+
+async fn exchange(
+    context: &Arc<Context>,
+    visit: &Visit,
+    (call, request): (Call, Request<Incoming>),
+    record: &mut CallRecord,
+) -> Result<Answered, Failure> {
+    let protocol = call.operation.protocol();
+    // Before the body is read: most of what is refused is refused here.
+    let (_, route, _) = permitted(context, visit, protocol)?;
+    record.goes_to(&route);
+    let (head, body) = request.into_parts();
+    let (body, _room) = collect(context, &call, body).await?;
+    let mut may_be_stale = true;
+    loop {
+        let (policy, route, permit) = permitted(context, visit, protocol)?;
+        record.goes_to(&route);
+        // What is refused dials nobody.
+        let outgoing = Outgoing::write(&call, &route, &head.headers, body.clone())?;
+        let base = &route.base;
+        let waiting = if may_be_stale { context.backends.take(base).await } else { None };
+        let mut wire = match waiting {
+            Some(wire) => wire,
+            None => {
+                may_be_stale = false;
+                let wire = dial(context, permit.for_backend(&base.authority), base).await?;
+                if let Some(shared) = wire.shared() {
+                    context.backends.put(base, shared);
+                }
+                wire
+            }
+        };
+        // SECURITY: I13; from here on the state of before is not over until this is sent.
+        let sending = policy.sending.begin();
+        if context.policy.borrow().state() != policy.state() {
+            put(context, &route, wire);
+            continue;
+        }
+        tokio::spawn(async move {
+            // The library does not say when a head is on the wire.
+            sleep(limits::STREAM_HEAD_SENT).await;
+            drop(sending);
+        });
+        match timeout(route.idle, wire.send(base, outgoing)).await {
+            Ok(Ok(answer)) => {
+                let kept = Kept { context: Arc::clone(context), base: base.clone(), wire };
+                return Ok(Answered { call, route, answer, kept });
+            }
+            Ok(Err(Unsent::Again)) if may_be_stale => {}
+            Ok(Err(Unsent::Again)) => {
+                return Err(Failure::Broken("it ended the connection at once".to_owned()));
+            }
+            Ok(Err(Unsent::Failed(failure))) => return Err(failure),
+            Err(_) => return Err(Failure::Silent(route.idle.as_secs())),
+        }
+    }
+}
+
+fn put(context: &Context, route: &Route, wire: Wire) {
+    // What is shared is kept already.
+    if wire.shared().is_none() {
+        context.backends.put(&route.base, wire);
+    }
+}
+
+/// The backend of a protocol, and the permit of this caller for it, under the policy in force.
+fn permitted(
+    context: &Context,
+    visit: &Visit,
+    protocol: ModelProtocol,
+) -> Result<(Arc<PolicyInForce>, Route, Permit), Failure> {
+    let policy = Arc::clone(&context.policy.borrow());
+    let route = policy.routes.get(protocol).cloned().ok_or(Refused::NoRoute(protocol))?;
+    Refused::check_expiry(&route, Timestamp::now().as_millisecond())?;
+    let to = stands_for(protocol)?;
+    let permit = authorize(Arc::clone(&policy), to, Arc::clone(&visit.who.caller))?;
+    Ok((policy, route, permit))
+}
+
+/// The destination by which the policy has a word on who may use a backend.
+fn stands_for(protocol: ModelProtocol) -> Result<Authority, Refusal> {
+    let name = HostName::parse(&format!("{protocol}.inference.local"));
+    match (name, Port::new(443)) {
+        (Ok(name), Some(port)) => Ok(Authority { host: Host::Name(name), port }),
+        _ => Err(Refusal::unsupported("the protocol has no name".to_owned())),
+    }
+}
+
+/// Reads a whole body. SECURITY: N6; what callers can make us hold is bounded over all of them.
+async fn collect<'a>(
+    context: &'a Context,
+    call: &Call,
+    mut body: Incoming,
+) -> Result<(Bytes, Option<SemaphorePermit<'a>>), Failure> {
+    if !call.operation.has_body() || body.is_end_stream() {
+        return Ok((Bytes::new(), None));
+    }
+    let length = body.size_hint().exact().map_or(Ok(BODY), usize::try_from);
+    let length = length.ok().filter(|length| *length <= BODY).ok_or(Refused::TooLong)?;
+    let read = async {
+        let room = context.bodies.acquire_many(kib(length)).await.ok();
+        let mut all = BytesMut::with_capacity(length.min(limits::RELAY_BUFFER));
+        while let Some(frame) = body.frame().await {
+            let gone = |error: hyper::Error| {
+                let detail = format!("the caller went away: {error}");
+                Refusal::no_request("no_request", &detail)
+            };
+            let Ok(data) = frame.map_err(gone)?.into_data() else { continue };
+            if all.len().saturating_add(data.len()) > BODY {
+                return Err(Refused::TooLong.into());
+            }
+            all.extend_from_slice(&data);
+        }
+        Ok((all.freeze(), room))
+    };
+    timeout(limits::BODY_TIMEOUT, read).await.unwrap_or_else(|_| {
+        Err(Refusal::no_request("body_timeout", "the body did not come in time").into())
+    })
+}

@@ -129,3 +129,9 @@ pub(crate) const PROVIDERS: usize = 32;
 /// How long a supervisor may take until nothing is sent with the credentials before. It bounds each
 /// request itself.
 pub(crate) const PROVIDER_WAIT: Duration = Duration::from_secs(15);
+
+/// Bytes of the URL of a request of the gateway's own; a longer one is refused.
+pub(crate) const OUTBOUND_URL: usize = 4096;
+
+/// Bytes of the head of an answer to it; a longer one is an error.
+pub(crate) const OUTBOUND_HEAD: usize = 64 * 1024;

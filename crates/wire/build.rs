@@ -9,12 +9,13 @@ use protox::prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, Value,
 };
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "openshell/options.proto",
     "openshell/datamodel.proto",
     "openshell/sandbox.proto",
     "openshell/openshell.proto",
     "openshell/native/v1/native.proto",
+    "openshell/native/v1/inference.proto",
     "openshell/session/v1/session.proto",
 ];
 

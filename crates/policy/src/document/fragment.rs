@@ -92,6 +92,11 @@ impl Fragment {
 }
 
 impl Document {
+    /// The keys of the rules in the order of the text, and where each stands.
+    pub fn rule_keys(&self) -> impl Iterator<Item = (&str, Position)> {
+        self.rules.iter().map(|rule| (rule.key.value.as_str(), rule.key.at))
+    }
+
     /// The endpoints of all rules in the order of the text.
     pub fn endpoint_views(&self) -> impl Iterator<Item = EndpointView<'_>> {
         self.rules.iter().flat_map(|rule| &rule.endpoints).map(EndpointView::of)

@@ -9,7 +9,9 @@ pub(crate) mod logs;
 pub(crate) mod mounts;
 pub(crate) mod page;
 pub(crate) mod policy;
+mod probe;
 pub(crate) mod provider;
+pub(crate) mod route;
 pub(crate) mod sandbox;
 pub(crate) mod workspace;
 
@@ -18,6 +20,7 @@ use std::sync::Arc;
 use openshell_driver::Driver;
 use tokio_util::sync::CancellationToken;
 
+use crate::outbound::Outbound;
 use crate::reconcile::Kick;
 use crate::session::Registry;
 use crate::store::Store;
@@ -36,5 +39,9 @@ pub(crate) struct App {
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) mount_check: MountCheck,
     pub(crate) paths: Paths,
+    /// Sends requests of the gateway's own.
+    pub(crate) outbound: Outbound,
+    /// Whether supervisors reach servers by a proxy, by which requests of the gateway's own do not go.
+    pub(crate) is_behind_proxy: bool,
     pub(crate) shutdown: CancellationToken,
 }

@@ -1,16 +1,19 @@
 //! What a sandbox's supervisor is to put in force: the policy that a person set, with a rule for each
-//! provider that brings one, and the credentials.
+//! provider that brings one and for each route of model calls, the credentials, and the routes.
+
+pub(crate) mod route;
 
 use std::collections::BTreeMap;
 
 use openshell_credential::{Profile, Shape, builtin};
 use openshell_policy::{Diagnostic, Policy, parse};
-use openshell_types::{Credential, CredentialSet, Digest, SandboxId};
+use openshell_types::{Credential, CredentialSet, Digest, ModelProtocol, SandboxId};
 use openshell_wire::{credential, session};
 use thiserror::Error;
 
 use crate::store::rows::policy::Revision;
 use crate::store::rows::provider::{Attached, Provider};
+use crate::store::rows::route::{Held, StoredRoute};
 use crate::store::{Store, StoreError};
 use crate::vault::Vault;
 
@@ -25,26 +28,30 @@ pub(crate) enum ComposeError {
     /// A credential at rest cannot be opened.
     #[error("the credential {name} cannot be read: {error}")]
     Sealed { name: String, error: openshell_credential::SealError },
+    /// A route has no backend.
+    #[error("the route of the {protocol} calls: {why}")]
+    Route { protocol: ModelProtocol, why: String },
     /// The rules of its providers and its policy cannot be one policy.
-    #[error("the policy with the rules of the providers: {0}")]
+    #[error("the policy with the rules of the providers and routes: {0}")]
     Policy(String),
 }
 
-/// A policy with the rules of providers.
+/// A policy with the rules of providers and routes, and what else comes with it.
 pub(crate) struct Composed {
     pub(crate) revision: Revision,
     pub(crate) text: String,
     pub(crate) digest: String,
     pub(crate) attached: Vec<Attached>,
+    pub(crate) routes: Vec<StoredRoute>,
     pub(crate) epoch: u64,
 }
 
-/// Puts together what is in force: the newest policy and what is attached.
+/// Puts together what is in force: the newest policy, what is attached, and the routes.
 pub(crate) async fn compose(store: &Store, id: &SandboxId) -> Result<Composed, ComposeError> {
     let revision = store.revision(id, None).await?.ok_or(ComposeError::Gone)?;
-    let (epoch, attached) = store.attached(id).await?;
-    let (text, digest) = with_rules(&revision.text, &revision.digest, &attached)?;
-    Ok(Composed { revision, text, digest, attached, epoch })
+    let Held { epoch, attached, routes } = store.held(id).await?;
+    let (text, digest) = with_rules((&revision.text, &revision.digest), &attached, &routes)?;
+    Ok(Composed { revision, text, digest, attached, routes, epoch })
 }
 
 impl Composed {
@@ -69,6 +76,8 @@ impl Composed {
                 });
             }
         }
+        let routes = self.routes.iter().map(|stored| route::compose(stored, vault));
+        let routes = routes.collect::<Result<Vec<_>, _>>()?;
         let mut message = session::Policy {
             generation: self.revision.number.into(),
             digest: self.digest,
@@ -77,6 +86,7 @@ impl Composed {
         };
         let set = CredentialSet { epoch: self.epoch, mark: vault.mark().clone(), all };
         credential::put(&set, &mut message);
+        openshell_wire::route::put(&routes, &mut message);
         Ok(message)
     }
 
@@ -126,13 +136,16 @@ fn seed(id: &SandboxId) -> [u8; 16] {
     digest.as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
-/// The text and digest of a policy with the rules of providers.
+/// The text and digest of a policy with the rules of providers and routes.
 pub(crate) fn with_rules(
-    text: &str,
-    digest: &str,
+    (text, digest): (&str, &str),
     attached: &[Attached],
+    routes: &[StoredRoute],
 ) -> Result<(String, String), ComposeError> {
     let wrong = |what: String| ComposeError::Policy(what);
+    let all = |findings: &[Diagnostic]| {
+        wrong(findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    };
     let mut rules = Vec::new();
     for Attached { provider, .. } in attached {
         let Some(profile) = profile(&provider.kind) else { continue };
@@ -142,14 +155,14 @@ pub(crate) fn with_rules(
             rules.extend(profile.policy_rule(&key));
         }
     }
+    for StoredRoute { protocol, binaries, .. } in routes {
+        rules.push(route::rule(*protocol, binaries).map_err(|findings| all(&findings))?);
+    }
     if rules.is_empty() {
         return Ok((text.to_owned(), digest.to_owned()));
     }
     let base = parse(text).document;
     let base = base.ok_or_else(|| wrong("it has errors in this version".to_owned()))?;
-    let all = |findings: &[Diagnostic]| {
-        wrong(findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-    };
     let text = base.join(&rules).map_err(|findings| all(&findings))?.formatted();
     let (policy, _) = Policy::compile(&text).map_err(|findings| all(&findings))?;
     let digest = policy.digest().to_string();

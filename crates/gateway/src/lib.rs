@@ -11,7 +11,6 @@ mod error;
 mod limits;
 mod listen;
 mod names;
-#[cfg_attr(not(test), expect(dead_code, reason = "what uses it comes next"))]
 mod outbound;
 mod paths;
 mod reconcile;

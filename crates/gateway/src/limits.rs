@@ -135,3 +135,15 @@ pub(crate) const OUTBOUND_URL: usize = 4096;
 
 /// Bytes of the head of an answer to it; a longer one is an error.
 pub(crate) const OUTBOUND_HEAD: usize = 64 * 1024;
+
+/// Seconds that a backend of model calls may be silent, at most; a longer limit is refused.
+pub(crate) const ROUTE_IDLE: u32 = 24 * 60 * 60;
+
+/// Programs of one route; more are refused.
+pub(crate) const ROUTE_BINARIES: usize = 64;
+
+/// How long a backend may take to say whether it takes a key; the route is refused then.
+pub(crate) const PROBE_WAIT: Duration = Duration::from_secs(10);
+
+/// Bytes of what it says; of a longer answer the list of models is not looked at.
+pub(crate) const PROBE_ANSWER: usize = 1024 * 1024;

@@ -9,6 +9,7 @@ mod native;
 mod openshell;
 mod policy;
 mod provider;
+mod route;
 mod sandbox;
 mod status;
 mod watch;
@@ -67,4 +68,8 @@ pub(crate) const SERVED: &[&str] = &[
     "/openshell.native.v1.Native/Events",
     "/openshell.native.v1.Native/Inspect",
     "/openshell.native.v1.Native/Shutdown",
+    "/openshell.native.v1.Inference/SetRoute",
+    "/openshell.native.v1.Inference/UpdateRoute",
+    "/openshell.native.v1.Inference/GetRoutes",
+    "/openshell.native.v1.Inference/DeleteRoute",
 ];

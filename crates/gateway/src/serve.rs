@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::{fs, future};
 
 use openshell_driver::Driver;
+use openshell_wire::native::inference_server::InferenceServer;
 use openshell_wire::native::native_server::NativeServer;
 use openshell_wire::session::session_server::SessionServer;
 use openshell_wire::v1::open_shell_server::OpenShellServer;
@@ -25,6 +26,7 @@ use crate::limits::{DRAIN, GATEWAY_FRAME, SESSION_FRAME};
 use crate::listen::{
     Certificates, incoming, own_incoming, prepare_run_folder, register, server_tls, take_lock,
 };
+use crate::outbound::Outbound;
 use crate::reconcile::{Kick, Reconciler};
 use crate::rpc::Rpc;
 use crate::session::{Registry, SessionService};
@@ -60,6 +62,7 @@ pub async fn run(config: GatewayConfig, parts: Parts) -> Result<(), GatewayError
     let vault = Vault::open(&paths.credential_key(), &store).await?;
 
     let (kick, kicks) = Kick::channel();
+    let upstream = config.settings.upstream();
     let app = App {
         store: store.clone(),
         vault,
@@ -68,6 +71,8 @@ pub async fn run(config: GatewayConfig, parts: Parts) -> Result<(), GatewayError
         driver: parts.driver,
         mount_check: parts.mount_check,
         paths: paths.clone(),
+        outbound: Outbound::new(upstream.ca_file),
+        is_behind_proxy: upstream.proxy.is_some(),
         shutdown: parts.shutdown,
     };
     let mut tasks = JoinSet::new();
@@ -161,7 +166,10 @@ async fn serve_tls(app: &App) -> Result<impl Future<Output = Serving> + use<>, G
 
 fn api(mut builder: Server<Guarded>, app: &App) -> Router<Guarded> {
     let rpc = Rpc { app: app.clone() };
-    builder.add_service(OpenShellServer::new(rpc.clone())).add_service(NativeServer::new(rpc))
+    builder
+        .add_service(OpenShellServer::new(rpc.clone()))
+        .add_service(InferenceServer::new(rpc.clone()))
+        .add_service(NativeServer::new(rpc))
 }
 
 /// The port that was used before, so that clients find it again, or a free one.

@@ -77,6 +77,7 @@ fn migrator() -> Migrator {
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../migrations/0001_first.sql")),
     (2, "providers", include_str!("../migrations/0002_providers.sql")),
+    (3, "routes", include_str!("../migrations/0003_routes.sql")),
 ];
 
 /// Labels and annotations are stored as a JSON object.

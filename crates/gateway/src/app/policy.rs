@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{App, AppError};
 use crate::compose::compose;
+use crate::compose::route::RULE_PREFIX;
 use crate::limits::{POLICY_EDIT_RETRIES, POLICY_TEXT, POLICY_WAIT};
 use crate::store::rows::policy::{NewRevision, Revision, Status, Unchanged};
 use crate::store::rows::sandbox::Sandbox;
@@ -32,6 +33,7 @@ pub(crate) fn check(text: &str) -> Result<Checked, AppError> {
     if text.len() > POLICY_TEXT {
         return Err(AppError::invalid("policy", format!("more than {POLICY_TEXT} bytes")));
     }
+    not_ours(text)?;
     Ok(match Policy::compile(text) {
         // SECURITY: the egress would let through what such rules are to stop.
         Ok((policy, mut findings)) if policy.unenforced().is_some() => {
@@ -48,6 +50,26 @@ pub(crate) fn check(text: &str) -> Result<Checked, AppError> {
         }
         Err(findings) => Checked::Refused(findings),
     })
+}
+
+/// Refuses keys of rules that the routes of model calls have: they say who may use these.
+fn not_ours(text: &str) -> Result<(), AppError> {
+    // Without either in its text there is no such key: large policies are not read twice.
+    if !text.contains(RULE_PREFIX) && !text.contains('\\') {
+        return Ok(());
+    }
+    let Some(document) = parse(text).document else { return Ok(()) };
+    match document.rule_keys().find(|(key, _)| key.starts_with(RULE_PREFIX)) {
+        None => Ok(()),
+        Some((key, at)) => Err(AppError::invalid(
+            "policy",
+            format!(
+                "line {}: the rule `{key}` needs another key: those that begin with `{RULE_PREFIX}` \
+                 belong to the routes of `openshell inference`",
+                at.line
+            ),
+        )),
+    }
 }
 
 /// What shall be done with a policy that is good.

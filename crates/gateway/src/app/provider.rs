@@ -13,7 +13,7 @@ use super::workspace::Scope;
 use super::{App, AppError};
 use crate::compose::{compose, context, placeholders, profile};
 use crate::limits::{PROVIDER_WAIT, PROVIDERS};
-use crate::store::rows::provider::{Attached, Provider, Sealed};
+use crate::store::rows::provider::{Attached, Concerned, Provider, Sealed};
 use crate::store::rows::sandbox::Sandbox;
 
 /// A provider that is asked for.
@@ -92,18 +92,29 @@ impl App {
         }
         let profile = known(&provider.kind)?;
         self.put_values(&mut provider, profile, values)?;
-        let Some(sandboxes) = self.store.update_provider(&provider).await? else {
+        self.check_routes_of(&provider).await?;
+        let Some(concerned) = self.store.update_provider(&provider).await? else {
             let current = self.provider_in(&workspace, name).await?.resource_version;
             return Err(AppError::Conflict { current });
         };
         tracing::info!(provider = %provider.name, "Provider changed");
-        for id in &sandboxes {
-            self.hold_placeholders(id, &provider).await?;
-        }
-        // All at once: none waits for another's supervisor.
-        let pushes = sandboxes.iter().map(|id| self.bring_into_force(id));
-        futures_util::future::try_join_all(pushes).await?;
+        self.provider_changed(&provider, concerned).await?;
         self.provider_in(&workspace, name).await
+    }
+
+    /// After a provider's values were stored: returns when every sandbox that has it, or has its
+    /// model calls answered by it, uses the new ones.
+    pub(super) async fn provider_changed(
+        &self,
+        provider: &Provider,
+        concerned: Concerned,
+    ) -> Result<(), AppError> {
+        let Concerned { attached: mut sandboxes, routed } = concerned;
+        for id in &sandboxes {
+            self.hold_placeholders(id, provider).await?;
+        }
+        sandboxes.extend(routed);
+        self.bring_all_into_force(&sandboxes).await
     }
 
     /// A provider by its name.
@@ -113,7 +124,7 @@ impl App {
     }
 
     /// SECURITY: I14; names of other workspaces are not found.
-    async fn provider_in(
+    pub(super) async fn provider_in(
         &self,
         workspace: &WorkspaceName,
         name: &str,
@@ -155,6 +166,9 @@ impl App {
             return Ok(false);
         };
         if !self.store.remove_provider(&provider.id).await? {
+            if let Some(why) = self.route_in_the_way(&provider).await? {
+                return Err(AppError::Precondition(why));
+            }
             let why = format!("provider '{name}' is attached to a sandbox: detach it first");
             return Err(AppError::Precondition(why));
         }
@@ -249,7 +263,7 @@ impl App {
     /// Pushes what is attached to a sandbox, and waits until it is in force. A sandbox that does not
     /// run yet starts with it. SECURITY: I13; one that runs is waited for while its supervisor is
     /// away, for it goes on with what it has.
-    async fn bring_into_force(&self, id: &SandboxId) -> Result<(), AppError> {
+    pub(super) async fn bring_into_force(&self, id: &SandboxId) -> Result<(), AppError> {
         let mut changes = self.registry.state(id);
         let message = compose(&self.store, id).await?.into_message(&self.vault)?;
         let wanted = (message.generation, message.epoch);
@@ -278,7 +292,7 @@ impl App {
     }
 
     /// Whether a supervisor of the sandbox may be there.
-    async fn runs(&self, id: &SandboxId) -> Result<bool, AppError> {
+    pub(super) async fn runs(&self, id: &SandboxId) -> Result<bool, AppError> {
         let sandbox = self.store.sandbox(id).await?;
         Ok(sandbox.is_some_and(|own| own.placed_ms.is_some() && !own.observed.phase.is_last()))
     }

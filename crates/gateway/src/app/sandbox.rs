@@ -18,6 +18,7 @@ use crate::auth::Ctx;
 use crate::compose::with_rules;
 use crate::limits::DELETE_WAIT;
 use crate::names::invent;
+use crate::store::rows::route::StoredRoute;
 use crate::store::rows::sandbox::{After, Desired, NewSandbox, Sandbox};
 
 /// A sandbox that is asked for; texts are checked already.
@@ -103,7 +104,8 @@ impl App {
             attached: Vec::new(),
         };
         new.attached = self.to_attach(&new.spec, &create.providers).await?;
-        check_composed(&new)?;
+        let routes = self.store.routes(&new.spec.workspace, None).await?;
+        check_composed(&new, &routes)?;
         self.insert(&mut new, create.name.is_empty()).await?;
         tracing::info!(sandbox = %new.spec.name, id = %new.spec.id, "Sandbox created");
         self.kick.sandbox(&new.spec.id);
@@ -205,9 +207,9 @@ impl App {
     }
 }
 
-/// Whether the policy and the rules of the providers can be one.
-fn check_composed(new: &NewSandbox) -> Result<(), AppError> {
-    with_rules(&new.policy.text, &new.policy.digest, &new.attached)?;
+/// Whether the policy and the rules of the providers and routes can be one.
+fn check_composed(new: &NewSandbox, routes: &[StoredRoute]) -> Result<(), AppError> {
+    with_rules((&new.policy.text, &new.policy.digest), &new.attached, routes)?;
     Ok(())
 }
 

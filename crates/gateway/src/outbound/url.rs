@@ -1,9 +1,11 @@
 //! Where a request may go.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 
 use http::{HeaderValue, Uri};
-use openshell_types::{Authority, Host, Port};
+use openshell_policy::HOST_ALIAS;
+use openshell_types::{Authority, BaseUrl, Host, Port};
 use rustls::pki_types::ServerName;
 use thiserror::Error;
 
@@ -37,6 +39,7 @@ pub(crate) enum UrlError {
 
 impl OutboundUrl {
     /// Reads a URL.
+    #[cfg_attr(not(test), expect(dead_code, reason = "token endpoints, which are read, come next"))]
     pub(crate) fn parse(text: &str) -> Result<Self, UrlError> {
         if text.len() > OUTBOUND_URL {
             return Err(UrlError::TooLong);
@@ -69,6 +72,18 @@ impl OutboundUrl {
         })
     }
 
+    /// The URL of a path beneath the base of a backend, which was found fit for its key before.
+    pub(crate) fn beneath(base: &BaseUrl, path: &str) -> Result<Self, UrlError> {
+        let tls = base.is_secure.then(|| server_name(&base.authority.host));
+        let target = format!("{}{path}", base.path);
+        Ok(Self {
+            tls: tls.transpose()?,
+            host_field: HeaderValue::from_str(&base.host()).map_err(|_| UrlError::Character)?,
+            target: target.parse().map_err(|_| UrlError::Character)?,
+            authority: base.authority.clone(),
+        })
+    }
+
     /// Host and port.
     pub(crate) fn authority(&self) -> &Authority {
         &self.authority
@@ -77,6 +92,7 @@ impl OutboundUrl {
     /// What is dialled.
     pub(super) fn dialled(&self) -> (String, u16) {
         let host = match &self.authority.host {
+            Host::Name(name) if name.as_str() == HOST_ALIAS => Ipv4Addr::LOCALHOST.to_string(),
             Host::Name(name) => name.to_string(),
             Host::Address(address) => address.to_string(),
         };

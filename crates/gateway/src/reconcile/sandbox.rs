@@ -81,9 +81,9 @@ impl Reconciler {
             Err(ComposeError::Store(error)) => return Err(error.into()),
             Err(error) => return self.failed(sandbox, "PolicyMissing", &error.to_string()).await,
         };
-        // The values come over the session; the command does not start before.
+        // Values and routes come over the session; the command does not start before.
         let mut spec = sandbox.spec.clone();
-        spec.await_credentials = !composed.attached.is_empty();
+        spec.await_credentials = !(composed.attached.is_empty() && composed.routes.is_empty());
         let mut environment = composed.environment();
         environment.append(&mut spec.environment);
         spec.environment = environment;

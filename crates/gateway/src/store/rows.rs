@@ -2,6 +2,7 @@
 
 pub(crate) mod policy;
 pub(crate) mod provider;
+pub(crate) mod route;
 pub(crate) mod sandbox;
 pub(crate) mod setting;
 pub(crate) mod workspace;

@@ -13,6 +13,8 @@ mod attach;
 mod edits;
 mod exec;
 mod policy;
+mod probe;
+mod route;
 mod sandbox;
 mod session;
 mod support;

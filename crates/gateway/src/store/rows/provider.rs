@@ -7,6 +7,7 @@ use openshell_types::{SandboxId, WorkspaceName};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, SqliteConnection, Transaction};
 
+use super::route::bump_routed;
 use crate::store::{Store, StoreError, labels_from_json, labels_to_json, unsigned};
 
 /// One provider.
@@ -41,6 +42,15 @@ pub(crate) struct Attached {
     pub(crate) placeholders: BTreeMap<String, String>,
 }
 
+/// Which sandboxes a change of a provider concerns.
+#[derive(Clone, Debug)]
+pub(crate) struct Concerned {
+    /// It is attached to these.
+    pub(crate) attached: Vec<SandboxId>,
+    /// These only have their model calls answered by it: their jails hold nothing of it.
+    pub(crate) routed: Vec<SandboxId>,
+}
+
 impl Store {
     /// Stores a new provider; `false` when its name is taken.
     pub(crate) async fn insert_provider(&self, new: &Provider) -> Result<bool, StoreError> {
@@ -73,7 +83,7 @@ impl Store {
     pub(crate) async fn update_provider(
         &self,
         changed: &Provider,
-    ) -> Result<Option<Vec<SandboxId>>, StoreError> {
+    ) -> Result<Option<Concerned>, StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let updated = sqlx::query(
             "UPDATE providers SET config = ?, labels = ?, annotations = ?,
@@ -98,8 +108,10 @@ impl Store {
         .bind(&changed.id)
         .fetch_all(&mut *transaction)
         .await?;
+        let routed = bump_routed(&mut transaction, &changed.id).await?;
         transaction.commit().await?;
-        rows.iter().map(|row| sandbox_id(row, "id")).collect::<Result<_, _>>().map(Some)
+        let attached = rows.iter().map(|row| sandbox_id(row, "id")).collect::<Result<_, _>>()?;
+        Ok(Some(Concerned { attached, routed }))
     }
 
     pub(crate) async fn provider(
@@ -137,12 +149,14 @@ impl Store {
         Ok(all)
     }
 
-    /// Removes a provider; `false` when some sandbox has it.
+    /// Removes a provider; `false` when some sandbox or route has it.
     pub(crate) async fn remove_provider(&self, id: &str) -> Result<bool, StoreError> {
         let removed = sqlx::query(
             "DELETE FROM providers WHERE id = ?
-                 AND NOT EXISTS (SELECT 1 FROM attachments WHERE provider_id = ?)",
+                 AND NOT EXISTS (SELECT 1 FROM attachments WHERE provider_id = ?)
+                 AND NOT EXISTS (SELECT 1 FROM routes WHERE provider_id = ?)",
         )
+        .bind(id)
         .bind(id)
         .bind(id)
         .execute(&self.pool)
@@ -157,29 +171,7 @@ impl Store {
     ) -> Result<(u64, Vec<Attached>), StoreError> {
         // One transaction: what is read belongs to the epoch.
         let mut transaction = self.pool.begin().await?;
-        let epoch = sqlx::query("SELECT epoch FROM sandboxes WHERE id = ?")
-            .bind(id.as_str())
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let epoch =
-            epoch.map(|row| row.try_get::<i64, _>("epoch")).transpose()?.map_or(0, unsigned);
-        let rows = sqlx::query(
-            "SELECT providers.*, attachments.placeholders FROM attachments
-             JOIN providers ON providers.id = attachments.provider_id
-             WHERE attachments.sandbox_id = ? ORDER BY attachments.created_ms, providers.name",
-        )
-        .bind(id.as_str())
-        .fetch_all(&mut *transaction)
-        .await?;
-        let mut all = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let mut provider = provider(row)?;
-            provider.credentials = credentials(&mut transaction, &provider.id).await?;
-            let text: String = row.try_get("placeholders")?;
-            let placeholders = labels_from_json("attachments", &text)?;
-            all.push(Attached { provider, placeholders });
-        }
-        Ok((epoch, all))
+        attachments(&mut transaction, id).await
     }
 
     /// Attaches a provider; `false` when it was already. A sandbox or provider that is gone is an
@@ -239,6 +231,50 @@ impl Store {
         provider.credentials = credentials(&mut connection, &provider.id).await?;
         Ok(provider)
     }
+}
+
+/// What is attached to a sandbox and the epoch, within a transaction.
+pub(super) async fn attachments(
+    connection: &mut SqliteConnection,
+    id: &SandboxId,
+) -> Result<(u64, Vec<Attached>), StoreError> {
+    let epoch = sqlx::query("SELECT epoch FROM sandboxes WHERE id = ?")
+        .bind(id.as_str())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let epoch = epoch.map(|row| row.try_get::<i64, _>("epoch")).transpose()?.map_or(0, unsigned);
+    let rows = sqlx::query(
+        "SELECT providers.*, attachments.placeholders FROM attachments
+         JOIN providers ON providers.id = attachments.provider_id
+         WHERE attachments.sandbox_id = ? ORDER BY attachments.created_ms, providers.name",
+    )
+    .bind(id.as_str())
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut all = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let mut provider = provider(row)?;
+        provider.credentials = credentials(connection, &provider.id).await?;
+        let text: String = row.try_get("placeholders")?;
+        let placeholders = labels_from_json("attachments", &text)?;
+        all.push(Attached { provider, placeholders });
+    }
+    Ok((epoch, all))
+}
+
+/// A provider by its id, within a transaction.
+pub(super) async fn provider_by_id(
+    connection: &mut SqliteConnection,
+    id: &str,
+) -> Result<Option<Provider>, StoreError> {
+    let row = sqlx::query("SELECT * FROM providers WHERE id = ?")
+        .bind(id)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let mut provider = provider(&row)?;
+    provider.credentials = credentials(connection, id).await?;
+    Ok(Some(provider))
 }
 
 /// Attaches providers, within the transaction that makes the sandbox.
@@ -338,7 +374,7 @@ fn provider(row: &SqliteRow) -> Result<Provider, StoreError> {
     })
 }
 
-fn sandbox_id(row: &SqliteRow, column: &str) -> Result<SandboxId, StoreError> {
+pub(super) fn sandbox_id(row: &SqliteRow, column: &str) -> Result<SandboxId, StoreError> {
     let id: String = row.try_get(column)?;
     SandboxId::parse(&id)
         .map_err(|error| StoreError::Row { table: "sandboxes", detail: error.to_string() })

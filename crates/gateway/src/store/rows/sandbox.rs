@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::policy::{NewRevision, insert_first};
 use super::provider::{Attached, insert_attached};
+use super::route::inherit_routes;
 use crate::store::{Store, StoreError, labels_from_json, labels_to_json, signed, unsigned};
 
 /// One sandbox.
@@ -145,6 +146,7 @@ impl Store {
         }
         insert_first(&mut transaction, &new.spec.workspace, &new.spec.id, &new.policy).await?;
         insert_attached(&mut transaction, &new.spec.id, &new.attached).await?;
+        inherit_routes(&mut transaction, &new.spec.id).await?;
         transaction.commit().await?;
         Ok(true)
     }

@@ -2,21 +2,26 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use openshell_driver::{Driver, DriverError, Observed, Placement};
 use openshell_gateway::Paths;
 use openshell_types::{SandboxId, SandboxSpec};
+use openshell_wire::session::Policy;
 use tokio::task::JoinHandle;
 
 use super::supervisor;
+
+/// What supervisors were pushed, in order.
+pub type Pushed = Arc<Mutex<HashMap<SandboxId, Vec<Policy>>>>;
 
 pub struct FakeDriver {
     paths: Paths,
     running: Mutex<HashMap<SandboxId, JoinHandle<()>>>,
     placed: Mutex<HashMap<SandboxId, SandboxSpec>>,
+    pushed: Pushed,
     token: Mutex<String>,
     pub ensured: AtomicUsize,
 }
@@ -27,6 +32,7 @@ impl FakeDriver {
             paths: paths.clone(),
             running: Mutex::default(),
             placed: Mutex::default(),
+            pushed: Pushed::default(),
             token: Mutex::default(),
             ensured: AtomicUsize::new(0),
         }
@@ -36,6 +42,12 @@ impl FakeDriver {
     pub fn spec(&self, id: &str) -> SandboxSpec {
         let id = SandboxId::parse(id).expect("an id");
         self.placed.lock().expect("lock").get(&id).expect("placed").clone()
+    }
+
+    /// What the supervisor of this sandbox was pushed last.
+    pub fn pushed(&self, id: &str) -> Option<Policy> {
+        let id = SandboxId::parse(id).expect("an id");
+        self.pushed.lock().expect("lock").get(&id).and_then(|all| all.last().cloned())
     }
 
     /// The token that was given out last.
@@ -66,7 +78,11 @@ impl Driver for FakeDriver {
         *self.token.lock().expect("lock") = placement.token.expose().clone();
         let id = placement.spec.id.clone();
         fs::create_dir_all(self.paths.sandbox(&id)).expect("a folder");
-        let task = tokio::spawn(supervisor::run(self.paths.clone(), placement.clone()));
+        let task = tokio::spawn(supervisor::run(
+            self.paths.clone(),
+            placement.clone(),
+            Arc::clone(&self.pushed),
+        ));
         self.running.lock().expect("lock").insert(id.clone(), task);
         self.placed.lock().expect("lock").insert(id, placement.spec.clone());
         Ok(Observed::Running { pid: None })

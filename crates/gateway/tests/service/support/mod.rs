@@ -11,6 +11,7 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use openshell_gateway::{Environment, GatewayConfig, GatewayError, Parts, Paths};
 use openshell_wire::datamodel::{WorkspaceSelector, workspace_selector::Selection};
+use openshell_wire::native::inference_client::InferenceClient;
 use openshell_wire::native::native_client::NativeClient;
 use openshell_wire::v1::open_shell_client::OpenShellClient;
 use openshell_wire::{native, v1};
@@ -84,6 +85,10 @@ impl World {
 
     pub fn native(&self) -> NativeClient<Channel> {
         NativeClient::new(self.channel())
+    }
+
+    pub fn inference(&self) -> InferenceClient<Channel> {
+        InferenceClient::new(self.channel())
     }
 
     /// Creates a sandbox whose fake supervisor behaves as the command says, and waits until it is

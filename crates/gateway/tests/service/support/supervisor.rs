@@ -25,15 +25,17 @@ use tokio::time::sleep;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::channel;
+use super::driver::Pushed;
 
 const OUTPUT: &[u8] = b"hello from main\n";
 
-pub async fn run(paths: Paths, placement: Placement) {
+pub async fn run(paths: Paths, placement: Placement, pushed: Pushed) {
     let mut supervisor = Supervisor {
         generation: placement.generation,
         ended: None,
         paths,
         placement,
+        pushed,
         streams: HashMap::new(),
     };
     supervisor.log("ready");
@@ -48,6 +50,7 @@ pub async fn run(paths: Paths, placement: Placement) {
 struct Supervisor {
     paths: Paths,
     placement: Placement,
+    pushed: Pushed,
     generation: u64,
     ended: Option<i32>,
     /// Streams that echo their input, and how much the gateway takes.
@@ -133,7 +136,10 @@ impl Supervisor {
     ) -> Option<()> {
         match frame.payload? {
             gateway_frame::Payload::Policy(policy) => {
-                let refuses = policy.text.contains("# refuse me");
+                let id = self.placement.spec.id.clone();
+                self.pushed.lock().unwrap().entry(id).or_default().push(policy.clone());
+                let refuses = policy.text.contains("# refuse me")
+                    || policy.text.contains("refuse-me.example");
                 if !refuses {
                     self.generation = policy.generation;
                 }

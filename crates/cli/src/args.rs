@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use openshell_types::{NameError, WorkspaceName};
 
-use crate::{completions, doctor, gateway, logs, policy, provider, sandbox, status};
+use crate::{completions, doctor, gateway, inference, logs, policy, provider, sandbox, status};
 
 /// The safe, private runtime for autonomous AI agents
 #[derive(Debug, Parser)]
@@ -80,6 +80,7 @@ pub(crate) enum Verb {
     Logs(logs::Args),
     Policy(policy::Group),
     Provider(provider::Group),
+    Inference(inference::Group),
     Gateway(gateway::Group),
     Status(status::Args),
     Doctor(doctor::Args),
@@ -88,7 +89,7 @@ pub(crate) enum Verb {
 
 /// Which verbs stand under which heading of the help.
 const GROUPS: [(&str, &[&str]); 3] = [
-    ("Sandbox commands", &["sandbox", "logs", "policy", "provider"]),
+    ("Sandbox commands", &["sandbox", "logs", "policy", "provider", "inference"]),
     ("Gateway commands", &["gateway", "status"]),
     ("Additional commands", &["doctor", "completions"]),
 ];

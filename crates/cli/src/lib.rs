@@ -12,6 +12,7 @@ mod doctor;
 mod error;
 mod exit;
 mod gateway;
+mod inference;
 mod logs;
 mod output;
 mod policy;
@@ -87,6 +88,7 @@ async fn dispatch(cli: Cli, config: &Config) -> Result<Exit, CliError> {
         Verb::Sandbox(group) => sandbox::run(group, &context).await,
         Verb::Policy(group) => policy::run(group, &context).await,
         Verb::Provider(group) => provider::run(group, &context).await,
+        Verb::Inference(group) => inference::run(group, &context).await,
         Verb::Logs(args) => logs::run(args, &context).await,
         Verb::Gateway(group) => gateway::run(group, &context).await,
         Verb::Status(args) => status::run(args, &context).await,

@@ -7,6 +7,7 @@ use hyper_util::rt::TokioIo;
 use openshell_types::WorkspaceName;
 use openshell_wire::datamodel::{WorkspaceSelector, workspace_selector};
 use openshell_wire::native::ShutdownRequest;
+use openshell_wire::native::inference_client::InferenceClient;
 use openshell_wire::native::native_client::NativeClient;
 use openshell_wire::v1;
 use openshell_wire::v1::open_shell_client::OpenShellClient;
@@ -23,6 +24,7 @@ use crate::profile::{Gateway, Tls};
 pub struct Client {
     pub(crate) v1: OpenShellClient<Channel>,
     pub(crate) native: NativeClient<Channel>,
+    pub(crate) inference: InferenceClient<Channel>,
     pub(crate) workspace: WorkspaceName,
 }
 
@@ -68,6 +70,8 @@ impl Client {
         };
         Ok(Self {
             v1: OpenShellClient::new(channel.clone()).max_decoding_message_size(limits::MESSAGE),
+            inference: InferenceClient::new(channel.clone())
+                .max_decoding_message_size(limits::MESSAGE),
             native: NativeClient::new(channel).max_decoding_message_size(limits::MESSAGE),
             workspace: workspace.clone(),
         })

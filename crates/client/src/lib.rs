@@ -12,6 +12,7 @@ mod connect;
 mod error;
 mod events;
 mod exec;
+mod inference;
 mod layout;
 mod limits;
 mod policy;
@@ -25,6 +26,7 @@ pub use connect::{Client, Driver, Health, Info};
 pub use error::{ClientError, Diagnostic, Severity};
 pub use events::{AuditLine, AuditLines};
 pub use exec::ExecOptions;
+pub use inference::{Route, RouteChange, RouteName, RouteValues};
 pub use layout::Layout;
 pub use policy::{
     Commit, PolicyChange, PolicyEdit, PolicyListed, PolicyRevision, PolicyState, PolicyUpdate,

@@ -9,6 +9,9 @@ use base64::prelude::BASE64_STANDARD_NO_PAD;
 #[derive(Debug, Default)]
 pub(crate) struct Forms {
     automaton: Option<AhoCorasick>,
+    /// All patterns, sorted.
+    sorted: Vec<String>,
+    longest: usize,
     /// Which text each pattern is a form of.
     of: Vec<usize>,
 }
@@ -24,13 +27,38 @@ impl Forms {
         }
         // Only patterns of some gigabytes are an error.
         let automaton = AhoCorasick::new(&patterns).ok().filter(|_| !patterns.is_empty());
-        Self { automaton, of }
+        let longest = patterns.iter().map(String::len).max().unwrap_or(0);
+        let mut sorted = patterns;
+        sorted.sort_unstable();
+        Self { automaton, sorted, longest, of }
     }
 
     /// The first text that stands in these bytes in one of its forms.
     pub(crate) fn find(&self, bytes: &[u8]) -> Option<usize> {
         let found = self.automaton.as_ref()?.find(bytes)?;
         self.of.get(found.pattern().as_usize()).copied()
+    }
+
+    /// Each text that stands in these bytes, in each of its forms, as often as it does.
+    pub(crate) fn all(&self, bytes: &[u8]) -> impl Iterator<Item = usize> {
+        let automaton = self.automaton.iter();
+        automaton
+            .flat_map(move |automaton| automaton.find_overlapping_iter(bytes))
+            .filter_map(|found| self.of.get(found.pattern().as_usize()).copied())
+    }
+
+    /// How many of the last of these bytes are the beginning of a form whose end may follow.
+    pub(crate) fn open(&self, bytes: &[u8]) -> usize {
+        let from = bytes.len().saturating_sub(self.longest.saturating_sub(1));
+        let begins = |rest: &[u8]| {
+            let first = self.sorted.partition_point(|form| form.as_bytes() < rest);
+            let fits = self.sorted.iter().skip(first);
+            fits.take_while(|form| form.as_bytes().starts_with(rest))
+                .any(|form| form.len() > rest.len())
+        };
+        (from..bytes.len())
+            .find_map(|at| bytes.get(at..).filter(|rest| begins(rest)))
+            .map_or(0, <[u8]>::len)
     }
 }
 
@@ -67,5 +95,26 @@ mod tests {
         }
         assert_eq!(forms.find(b"sk-ant-api03-AAAABBBBCCCCDDD"), None);
         assert_eq!(Forms::default().find(b"sk-ant-api03-AAAABBBBCCCCDDDD"), None);
+    }
+
+    #[test]
+    fn what_may_go_on_is_told_and_nothing_more() {
+        let forms = Forms::of(TEXTS.into_iter());
+        for (text, open) in [
+            ("", 0),
+            ("No.", 0),
+            ("nothing", 1),
+            ("token: ghp_0123", 8),
+            ("token: ghp_0123 ", 0),
+            ("xsk-ant-api03-AAAABBBBCCCCDDD", 28),
+            // One that has ended does not go on.
+            ("sk-ant-api03-AAAABBBBCCCCDDDD", 0),
+            ("sk-ant-api03-AAAAg", 1),
+        ] {
+            assert_eq!(forms.open(text.as_bytes()), open, "{text}");
+        }
+        assert_eq!(Forms::default().open(b"sk-ant"), 0);
+        let both = format!("{} {} {}", TEXTS[1], TEXTS[0], TEXTS[1]);
+        assert_eq!(forms.all(both.as_bytes()).collect::<Vec<_>>(), [1, 0, 1]);
     }
 }

@@ -4,7 +4,9 @@
 //! No network, no tasks and no clock: who asks passes the time in. The one I/O is that of [`Kek`],
 //! the key of the store, which is read from a file or a command.
 
+mod body;
 pub mod builtin;
+mod fill;
 mod forms;
 mod held;
 pub mod limits;
@@ -17,6 +19,8 @@ mod seal;
 mod tests;
 mod value;
 
+pub use body::BodySearch;
+pub use fill::{Filled, Kind};
 pub use held::Credentials;
 pub use misuse::{Misuse, Place};
 pub use place::{Asked, Placed};

@@ -32,6 +32,18 @@ pub enum Misuse {
         /// Which credential it would carry.
         name: String,
     },
+    /// A placeholder stands in a body, and its value cannot be put there.
+    Unfit {
+        /// Of which credential.
+        name: String,
+        /// What the body is.
+        why: &'static str,
+    },
+    /// A body cannot be searched, at a server to which some credential is bound.
+    Unread {
+        /// What hinders it.
+        why: String,
+    },
 }
 
 /// A place in a request.
@@ -56,6 +68,8 @@ impl Misuse {
             Self::Foreign { .. } => "credential_foreign",
             Self::Expired { .. } => "credential_expired",
             Self::Plain { .. } => "credential_unencrypted",
+            Self::Unfit { .. } => "credential_unfit",
+            Self::Unread { .. } => "credential_unread",
         }
     }
 }
@@ -79,6 +93,16 @@ impl fmt::Display for Misuse {
             Self::Plain { name } => {
                 write!(f, "`{name}` would be sent without encryption")
             }
+            Self::Unfit { name, why } => write!(
+                f,
+                "the value of `{name}` cannot be put into this body: {why}; values are put into the \
+                 strings of JSON, into forms and into plain text"
+            ),
+            Self::Unread { why } => write!(
+                f,
+                "the body cannot be searched for placeholders, as it must be at a server to which a \
+                 credential is bound: {why}; send it without a Content-Encoding"
+            ),
         }
     }
 }

@@ -73,11 +73,6 @@ impl Credentials {
         Ok(placed)
     }
 
-    /// The misuse that a placeholder in a body is.
-    pub fn in_body(&self, bytes: &[u8]) -> Option<Misuse> {
-        self.stray(bytes, &Place::Body)
-    }
-
     /// The misuse that some bytes of a request are, if a placeholder is in them.
     pub(crate) fn stray(&self, bytes: &[u8], place: &Place) -> Option<Misuse> {
         if let Some(held) = self.forms.find(bytes).and_then(|at| self.all.get(at)) {
@@ -85,6 +80,24 @@ impl Credentials {
         }
         let minter = self.minter.as_ref()?;
         minter.find_ours(bytes).map(|_| Misuse::Unknown { place: place.clone() })
+    }
+}
+
+impl Asked<'_> {
+    pub(crate) fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
+    /// Whether this value may go out with it, if it is bound there.
+    pub(crate) fn may_carry(&self, held: &Held, now_ms: i64) -> Result<(), Misuse> {
+        if held.expires_ms.is_some_and(|end| end <= now_ms) {
+            return Err(Misuse::Expired { name: held.name.clone() });
+        }
+        // SECURITY: who binds a credential to another port than TLS's meant what is spoken there.
+        if !self.is_secure && self.to.port.number() == 443 {
+            return Err(Misuse::Plain { name: held.name.clone() });
+        }
+        Ok(())
     }
 }
 
@@ -96,16 +109,12 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn path(&self) -> &'a str {
-        self.asked.target.split('?').next().unwrap_or_default()
-    }
-
     /// What is bound here, in places that fit.
     fn bound(
         &self,
         fits: impl Fn(&Placement) -> bool,
     ) -> impl Iterator<Item = (&'a Held, &'a Bound)> {
-        let path = self.path();
+        let path = self.asked.path();
         self.credentials
             .bound(self.asked.to)
             .filter(move |(_, bound)| bound.covers(path) && fits(&bound.placement))
@@ -122,13 +131,7 @@ impl<'a> Search<'a> {
         let Some((held, _)) = self.bound(fits).find(|(held, _)| held.placeholder == token) else {
             return Ok(None);
         };
-        if held.expires_ms.is_some_and(|end| end <= self.now_ms) {
-            return Err(Misuse::Expired { name: held.name.clone() });
-        }
-        // SECURITY: who binds a credential to another port than TLS's meant what is spoken there.
-        if !self.asked.is_secure && self.asked.to.port.number() == 443 {
-            return Err(Misuse::Plain { name: held.name.clone() });
-        }
+        self.asked.may_carry(held, self.now_ms)?;
         if !names.contains(&held.name) {
             names.push(held.name.clone());
         }
@@ -338,6 +341,6 @@ fn decoded(text: &str) -> Cow<'_, str> {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy()
 }
 
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

@@ -13,6 +13,7 @@ mod tests;
 use std::fmt;
 
 pub use minter::Minter;
+pub(crate) use minter::{LONGEST_RUN, is_of_token};
 pub use shape::{Shape, looks_secret};
 
 /// A text that stands for a secret. It is none itself.

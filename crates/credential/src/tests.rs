@@ -1,5 +1,8 @@
 //! What is put where, and what is refused.
 
+mod bodies;
+mod fills;
+
 use openshell_codec::http1::Header;
 use openshell_types::{
     Authority, Binding, Credential, CredentialSet, Host, Placement, Port, Redacted,

@@ -133,7 +133,7 @@ impl Permit {
     }
 
     /// What may be authenticated with under it.
-    pub(crate) fn credentials(&self) -> &Credentials {
+    pub(crate) fn credentials(&self) -> &Arc<Credentials> {
         &self.policy.credentials
     }
 

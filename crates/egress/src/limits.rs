@@ -127,6 +127,16 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// another body waits for as long as one may take to arrive, then it is denied.
 pub const BODIES: usize = 128 * 1024;
 
+/// The longest body into which values of credentials are put, in octets; a longer one is denied.
+pub const FILLED: usize = 4 * 1024 * 1024;
+
+/// The longest body with a content coding that is decoded and searched for placeholders, in octets; a
+/// longer one passes unsearched to servers to which no credential is bound, and to no other.
+pub const SEARCHED: usize = 4 * 1024 * 1024;
+
+/// The same, decoded.
+pub const SEARCHED_DECODED: usize = 16 * 1024 * 1024;
+
 /// The longest form, in octets, that is searched for another method; a longer one is judged as if
 /// it named each.
 pub const FORM: usize = 64 * 1024;

@@ -79,10 +79,12 @@ impl Refusal {
     /// A credential is used where it must not be.
     pub(crate) fn credential(misuse: &Misuse) -> Self {
         let error = match misuse {
-            Misuse::Elsewhere { .. } | Misuse::Foreign { .. } => "credential_endpoint_mismatch",
+            Misuse::Elsewhere { .. } | Misuse::Foreign { .. } | Misuse::Unfit { .. } => {
+                "credential_endpoint_mismatch"
+            }
             Misuse::Unknown { .. } => "invalid_credential_placeholder",
             Misuse::Expired { .. } => "credential_unavailable",
-            Misuse::Plain { .. } => "uninspected_credentials",
+            Misuse::Plain { .. } | Misuse::Unread { .. } => "uninspected_credentials",
         };
         Self::new(403, error, misuse.predicate(), misuse.to_string())
     }
@@ -228,6 +230,11 @@ impl Refusal {
     /// Whether policy, a guard or the form of the request said no; otherwise something failed.
     pub(crate) const fn is_denial(&self) -> bool {
         !matches!(self.status, 408 | 502)
+    }
+
+    /// Whether a budget has no room for more.
+    pub(crate) fn is_of_budget(&self) -> bool {
+        self.predicate == USED_UP
     }
 
     /// The sentence for people.

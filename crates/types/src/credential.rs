@@ -52,11 +52,13 @@ pub enum Placement {
     Query(String),
     /// A segment of the path, or a part of one, where this template has `{credential}`.
     Path(String),
+    /// Within the body, or a message over a WebSocket: beside another placement, or alone.
+    Body,
 }
 
 /// A placement that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a placement is `authorization`, `header:NAME`, `query:NAME` or `path:TEMPLATE`")]
+#[error("a placement is `authorization`, `header:NAME`, `query:NAME`, `path:TEMPLATE` or `body`")]
 pub struct PlacementError;
 
 impl Placement {
@@ -64,6 +66,7 @@ impl Placement {
     pub fn parse(text: &str) -> Result<Self, PlacementError> {
         match text.split_once(':') {
             None if text == "authorization" => Ok(Self::Authorization),
+            None if text == "body" => Ok(Self::Body),
             Some(("header", name)) if is_token(name) => Ok(Self::Header(name.to_ascii_lowercase())),
             Some(("query", name)) if !name.is_empty() => Ok(Self::Query(name.to_owned())),
             Some(("path", template)) if template.matches(CREDENTIAL).count() == 1 => {
@@ -81,6 +84,7 @@ impl std::fmt::Display for Placement {
             Self::Header(name) => write!(f, "header:{name}"),
             Self::Query(name) => write!(f, "query:{name}"),
             Self::Path(template) => write!(f, "path:{template}"),
+            Self::Body => f.write_str("body"),
         }
     }
 }
@@ -100,12 +104,16 @@ mod tests {
 
     #[test]
     fn placements_read_what_they_write() {
-        for text in ["authorization", "header:x-api-key", "query:key", "path:/bot{credential}/**"] {
+        for text in
+            ["authorization", "header:x-api-key", "query:key", "path:/bot{credential}/**", "body"]
+        {
             assert_eq!(Placement::parse(text).expect(text).to_string(), text);
         }
         for bad in [
             "",
             "bearer",
+            "body:",
+            "body:token",
             "header:",
             "header:a b",
             "query:",

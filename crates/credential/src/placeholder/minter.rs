@@ -19,6 +19,8 @@ pub(super) const RANDOM_LEAST: usize = 24;
 const SIGNATURE: usize = 344;
 /// Longest placeholder, in bytes: a token with both its claims.
 const LONGEST: usize = 1024;
+/// Longest run of such characters in which one is looked for, with what may stand around it.
+pub(crate) const LONGEST_RUN: usize = LONGEST + 64;
 
 /// Makes placeholders, and tells those of its key from everything else. All sandboxes of a gateway
 /// have the same key.
@@ -161,6 +163,6 @@ impl fmt::Debug for Minter {
     }
 }
 
-const fn is_of_token(byte: u8) -> bool {
+pub(crate) const fn is_of_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
 }

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use openshell_policy::{EndpointHost, EndpointView, Fragment};
-use openshell_types::{Host, Port};
+use openshell_types::{Host, Placement as Told, Port};
 
 use super::credential::{CredentialSpec, Placement};
 use crate::limits::BOUND_PORTS;
@@ -20,7 +20,7 @@ pub struct Binding {
     /// Paths, as a policy's `path` has them; absent: all.
     pub path: Option<String>,
     /// Where in a request.
-    pub placement: Placement,
+    pub placement: Told,
 }
 
 impl Binding {
@@ -30,15 +30,7 @@ impl Binding {
             host: self.host.clone(),
             port: *port,
             path: self.path.clone(),
-            placement: match &self.placement {
-                Placement::Bearer | Placement::Basic => openshell_types::Placement::Authorization,
-                Placement::Header { name } if name == "authorization" => {
-                    openshell_types::Placement::Authorization
-                }
-                Placement::Header { name } => openshell_types::Placement::Header(name.clone()),
-                Placement::Query { name } => openshell_types::Placement::Query(name.clone()),
-                Placement::Path { template } => openshell_types::Placement::Path(template.clone()),
-            },
+            placement: self.placement.clone(),
         })
     }
 }
@@ -48,19 +40,30 @@ impl Binding {
 pub(super) fn bindings(credentials: &[CredentialSpec], fragment: &Fragment) -> Vec<Binding> {
     let mut all = Vec::new();
     for spec in credentials {
-        let Some(placement) = &spec.placement else { continue };
         for endpoint in fragment.endpoints().filter(is_read) {
             let Some(EndpointHost::One(host)) = &endpoint.host else { continue };
-            all.push(Binding {
+            all.extend(placements(spec).map(|placement| Binding {
                 credential: spec.name.clone(),
                 host: host.clone(),
                 ports: ports(&endpoint.ports),
                 path: endpoint.path.map(str::to_owned),
-                placement: placement.clone(),
-            });
+                placement,
+            }));
         }
     }
     all
+}
+
+/// Where in a request a credential stands, as a supervisor is told.
+fn placements(spec: &CredentialSpec) -> impl Iterator<Item = Told> {
+    let told = spec.placement.as_ref().map(|placement| match placement {
+        Placement::Bearer | Placement::Basic => Told::Authorization,
+        Placement::Header { name } if name == "authorization" => Told::Authorization,
+        Placement::Header { name } => Told::Header(name.clone()),
+        Placement::Query { name } => Told::Query(name.clone()),
+        Placement::Path { template } => Told::Path(template.clone()),
+    });
+    told.into_iter().chain(spec.in_body.then_some(Told::Body))
 }
 
 /// Whether requests to an endpoint are read.

@@ -18,7 +18,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     unique(draft, findings);
     outputs(draft, findings);
     // Without a placement nothing is put anywhere.
-    let is_placed = draft.profile.credentials.iter().any(|spec| spec.placement.is_some());
+    let is_placed = draft.profile.credentials.iter().any(CredentialSpec::is_placed);
     let bound = || draft.profile.endpoints().filter(|_| is_placed);
     for endpoint in bound().filter(is_read) {
         refuse_wide(&endpoint, findings);
@@ -42,7 +42,7 @@ fn unused(draft: &Draft, findings: &mut Findings) {
             let help = "name the variables in which programs look for it".to_owned();
             findings.warning("C0201", *at, message, Some(help));
         }
-        if has_endpoints && spec.placement.is_none() && !is_renewal(&draft.profile, spec) {
+        if has_endpoints && !spec.is_placed() && !is_renewal(&draft.profile, spec) {
             let message = format!("no request has `{}`: it has no `auth_style`", spec.name);
             let help = "say where in a request it stands: `auth_style: bearer`".to_owned();
             findings.warning("C0205", *at, message, Some(help));

@@ -22,10 +22,19 @@ pub struct CredentialSpec {
     pub required: bool,
     /// Where in a request it stands; `None`: in none.
     pub placement: Option<Placement>,
+    /// Whether its value is put into bodies of requests, too, and into messages over WebSockets.
+    pub in_body: bool,
     /// How it is renewed; `None`: it is not.
     pub refresh: Option<Refresh>,
     /// Whether its placeholder stays when its value changes.
     pub stable_placeholder: bool,
+}
+
+impl CredentialSpec {
+    /// Whether it stands somewhere in a request.
+    pub(super) const fn is_placed(&self) -> bool {
+        self.placement.is_some() || self.in_body
+    }
 }
 
 /// Where in a request a credential stands. Prints as `authorization`, `header:NAME`, `query:NAME` or
@@ -90,6 +99,7 @@ pub(super) fn read(node: Node, findings: &mut Findings) -> Option<Spanned<Creden
         env_vars: env_vars(&mut fields, findings),
         required: fields.boolean("required", findings).is_some_and(|flag| flag.value),
         placement: placement(&mut fields, findings),
+        in_body: fields.boolean("in_body", findings).is_some_and(|flag| flag.value),
         refresh: fields.take("refresh").and_then(|node| refresh::read(node, findings)),
         stable_placeholder: fields
             .boolean("stable_placeholder", findings)

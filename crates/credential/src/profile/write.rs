@@ -55,6 +55,7 @@ fn credential(spec: &CredentialSpec) -> Value {
             keys.text("path_template", template);
         }
     }
+    keys.flag("in_body", spec.in_body);
     if let Some(of) = &spec.refresh {
         keys.push("refresh", refresh(of));
     }

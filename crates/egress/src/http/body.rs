@@ -1,5 +1,6 @@
 //! Moving what follows a head: exactly one body, framed by us.
 
+use std::borrow::Cow;
 use std::io;
 
 use openshell_codec::http1::{Body, ChunkedReader, ResponseBody};
@@ -9,6 +10,7 @@ use tokio::time::timeout;
 
 use super::Session;
 use super::inbox::Inbox;
+use super::searched::Search;
 use crate::limits;
 use crate::refusal::Refusal;
 
@@ -34,6 +36,8 @@ pub(crate) enum Broken {
     Source(io::Error),
     /// The one that is written.
     Sink,
+    /// Neither: something is in the body that must not pass.
+    Denied(Box<Refusal>),
 }
 
 impl Incoming {
@@ -78,12 +82,13 @@ impl Incoming {
 }
 
 /// Moves one body, and nothing that follows it. What was written is flushed whenever nothing more
-/// is there, so that a stream of events is never held back.
+/// is there, so that a stream of events is never held back. Of a request `search` lets pass what may.
 pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     from: &mut Inbox<R>,
     mut incoming: Incoming,
     to: &mut W,
     outgoing: Outgoing,
+    mut search: Option<Search>,
 ) -> Result<(), Broken> {
     if incoming.is_empty() {
         return Ok(());
@@ -95,9 +100,13 @@ pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         while !from.bytes().is_empty() && !ended {
             let step = incoming.step(from.bytes()).map_err(Broken::Source)?;
             let (data, taken, done) = step;
+            let data = match &mut search {
+                Some(search) => search.pass(data, done).map_err(Broken::Denied)?,
+                None => Cow::Borrowed(data),
+            };
             match outgoing {
-                Outgoing::Plain => to.write_all(data).await.map_err(|_| Broken::Sink)?,
-                Outgoing::Chunked => put_chunk(&mut framed, data),
+                Outgoing::Plain => to.write_all(&data).await.map_err(|_| Broken::Sink)?,
+                Outgoing::Chunked => put_chunk(&mut framed, &data),
             }
             from.take(taken);
             ended = done;
@@ -207,7 +216,7 @@ mod tests {
         let mut inbox = Inbox::new(read, b"").with_idle(Duration::from_millis(50));
         let mut out = Vec::new();
         let incoming = Incoming::of_request(Body::Length(4));
-        let moved = relay(&mut inbox, incoming, &mut out, Outgoing::Chunked).await;
+        let moved = relay(&mut inbox, incoming, &mut out, Outgoing::Chunked, None).await;
         assert!(
             matches!(moved, Err(Broken::Source(error)) if error.kind() == io::ErrorKind::TimedOut)
         );

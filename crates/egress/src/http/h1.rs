@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use openshell_codec::http1::{Body, Forwarded, RequestHead, Target, Version};
 use openshell_types::Redacted;
@@ -15,6 +16,7 @@ use super::judge::{self, Passed, Question, Wants};
 use super::line::{self, Line};
 use super::record::{self, Account, RequestRecord};
 use super::response::{self, Answered, Asked, Failed};
+use super::searched::Search;
 use super::websocket::{self, Opened, Opening};
 use super::{End, Session};
 use crate::authorize::Permit;
@@ -232,6 +234,11 @@ async fn admit<'a, C: Stream>(
         // What there is no room for dials nobody.
         let has_room = meter.check(passed.count);
         has_room.map_err(|refusal| passed.about(&head.method, refusal))?;
+        if let Some(octets) = passed.search.as_ref().and_then(Search::needs_room)
+            && room.is_none()
+        {
+            room = Some(body::room(session, octets).await?);
+        }
         let wanted = if opening.is_some() { Use::Tunnel } else { Use::PlainRequests };
         let terms = (may_repeat(head), wanted);
         let (found, permit) = line::line(session, permit, own.take(), terms).await?;
@@ -341,6 +348,7 @@ async fn exchange<C: Stream>(
     });
     let upgrade = opening.as_ref().map(|opening| &opening.upgrade);
     let (version, stays) = (head.version, head.keeps_alive());
+    let (search, has_begun) = (passed.search.take(), AtomicBool::new(false));
     // Two connections to the same server may want the request in two forms.
     let write = |is_forward: bool| {
         let target = if is_forward {
@@ -357,13 +365,15 @@ async fn exchange<C: Stream>(
             None => head.to_upstream(&forwarded),
         };
         bytes.extend_from_slice(held.as_deref().unwrap_or_default());
-        (Redacted::new(bytes), Asked { method: &head.method, version, stays, upgrade, is_forward })
+        let (method, has_begun) = (&head.method, &has_begun);
+        let asked = Asked { method, version, stays, upgrade, is_forward, has_begun };
+        (Redacted::new(bytes), asked)
     };
     let streamed = if held.is_some() { Body::None } else { head.body };
     let was_used = line.is_used;
     let written = write(line.is_forward);
     let mut outcome = match send(&mut line, written, sending).await {
-        Ok(asked) => attempt(client, &mut line, &asked, streamed).await,
+        Ok(asked) => attempt(client, &mut line, &asked, (streamed, search)).await,
         Err(failed) => Err(failed),
     };
     if let Err(Failed::Unanswered(error)) = &outcome
@@ -376,20 +386,23 @@ async fn exchange<C: Stream>(
                 line.count(&meter);
                 let written = write(line.is_forward);
                 match send(&mut line, written, Some(sending)).await {
-                    Ok(asked) => attempt(client, &mut line, &asked, streamed).await,
+                    Ok(asked) => attempt(client, &mut line, &asked, (streamed, None)).await,
                     Err(failed) => Err(failed),
                 }
             }
             Err(refusal) => return Next::End(last_words(session, &refusal)),
         };
     }
-    if let (Err(failed), Some(refusal)) = (&outcome, line.spent()) {
+    let denied = match &outcome {
+        Err(Failed::Denied(refusal)) => Some(&**refusal),
+        Err(_) => line.spent(),
+        Ok(_) => None,
+    };
+    if let (Err(failed), Some(refusal)) = (&outcome, denied) {
         let refusal = passed.about(&head.method, refusal.clone());
         record::cut(session, (&head.method, passed.path()), &refusal);
-        return Next::End(match failed {
-            Failed::Unanswered(_) | Failed::Proxy(_) => last_words(session, &refusal),
-            Failed::Midway => End::Broken,
-        });
+        let is_midway = matches!(failed, Failed::Midway) || has_begun.load(Ordering::Relaxed);
+        return Next::End(if is_midway { End::Broken } else { last_words(session, &refusal) });
     }
     match (outcome, opening) {
         (Ok(Answered { switched: Some(agreed), .. }), Some(Opening { reading, .. })) => {
@@ -409,7 +422,7 @@ async fn exchange<C: Stream>(
         (Err(Failed::Proxy(status)), _) => {
             Next::End(last_words(session, &refused(status, &session.to)))
         }
-        (Err(Failed::Midway), _) => Next::End(End::Broken),
+        (Err(Failed::Midway | Failed::Denied(_)), _) => Next::End(End::Broken),
     }
 }
 
@@ -470,7 +483,7 @@ async fn attempt<C: Stream>(
     client: &mut Client<C>,
     line: &mut Line,
     asked: &Asked<'_>,
-    streamed: Body,
+    (streamed, search): (Body, Option<Search>),
 ) -> Result<Answered, Failed> {
     let Client { inbox, write } = client;
     let mut down = std::pin::pin!(response::relay(asked, &mut line.inbox, write));
@@ -493,7 +506,7 @@ async fn attempt<C: Stream>(
                 ..answered
             });
         }
-        sent = body::relay(inbox, incoming, &mut line.write, outgoing) => sent,
+        sent = body::relay(inbox, incoming, &mut line.write, outgoing, search) => sent,
     };
     match sent {
         // SECURITY: N2; nobody waits for the answer of a client that is gone.
@@ -503,6 +516,7 @@ async fn attempt<C: Stream>(
             () = broke_off(inbox, asked.version, asked.stays) => Err(Failed::Midway),
         },
         Err(Broken::Source(_)) => Err(Failed::Midway),
+        Err(Broken::Denied(refusal)) => Err(Failed::Denied(refusal)),
         Err(Broken::Sink) if line.write.is_spent() => Err(Failed::Midway),
         // The server does not want the rest; it may have said why.
         Err(Broken::Sink) => down.await.map(|answered| Answered {

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use openshell_codec::graphql;
 use openshell_codec::http1::{Header, goes_upstream};
 use openshell_codec::target::{Doubtful, Method, Options, Target, TargetError, methods_to_judge};
-use openshell_credential::{Asked as Using, Placed};
+use openshell_codec::websocket::Message;
+use openshell_credential::{Asked as Using, Misuse, Placed};
 use openshell_policy::{
     Content, Grant, GraphqlOperation, Inspection, McpVersions, Refused, Request, RequestDenial,
     Verdict,
@@ -15,6 +16,7 @@ use smallvec::SmallVec;
 use super::Session;
 use super::content::{self, Carried, Looked};
 use super::record::RequestRecord;
+use super::searched::{self, Search};
 use crate::authorize::{Permit, destination};
 use crate::limits;
 use crate::refusal::{Asked, Refusal};
@@ -41,6 +43,8 @@ pub(crate) struct Reading {
     inspection: Inspection,
     /// Whether it is encrypted on its way to the server.
     is_secure: bool,
+    /// Whether values of credentials are put into its body.
+    is_filled: bool,
 }
 
 /// What of a body has to be read first.
@@ -73,6 +77,10 @@ pub(crate) struct Passed {
     pub(crate) count: u64,
     /// What goes out in the place of the placeholders in its head.
     pub(crate) placed: Placed,
+    /// Whether values are in `body`, too.
+    pub(crate) is_filled: bool,
+    /// Looks for placeholders in a body that was not read.
+    pub(crate) search: Option<Search>,
     /// Held until that is sent.
     pub(crate) sending: Option<InFlight>,
 }
@@ -98,8 +106,19 @@ impl Passed {
     pub(crate) fn unjudged(permit: &Permit, target: &str) -> Self {
         let (target, rule) = (target.to_owned(), permit.rule().to_owned());
         let (noted, operations, body, placed) = (None, Vec::new(), None, Placed::default());
-        let (protocol, sending) = (None, None);
-        Self { target, rule, noted, operations, body, protocol, count: 1, placed, sending }
+        Self {
+            target,
+            rule,
+            noted,
+            operations,
+            body,
+            protocol: None,
+            count: 1,
+            placed,
+            is_filled: false,
+            search: None,
+            sending: None,
+        }
     }
 
     /// The target that goes upstream.
@@ -126,7 +145,9 @@ pub(crate) fn read(
     record.asks(method.as_str(), target.path());
     same_server(session, &target, question.authority)?;
     let inspection = inspection(permit, target.path());
-    Ok(Reading { method, target, inspection, is_secure: session.is_secure() })
+    let is_filled =
+        question.has_body && searched::is_filled(permit, target.path(), question.headers);
+    Ok(Reading { method, target, inspection, is_secure: session.is_secure(), is_filled })
 }
 
 fn parse(permit: &Permit, method: &Method, raw: &[u8]) -> Result<Target, Refusal> {
@@ -178,6 +199,8 @@ impl Reading {
         let is_encoded = || question.headers.iter().any(|own| own.name == "content-encoding");
         if content::is_read(&self.inspection) {
             Wants::Whole(self.inspection.max_body_bytes as usize)
+        } else if self.is_filled {
+            Wants::Whole(limits::FILLED)
         } else if question.has_body && is_form(question.headers) && !is_encoded() {
             Wants::Form(limits::FORM)
         } else {
@@ -199,6 +222,8 @@ impl Reading {
         let decoded = if content::is_read(&self.inspection) {
             content::decoded(&self.inspection, question.headers, raw)
                 .map_err(|refusal| self.about(refusal))?
+        } else if body.is_some() {
+            searched::decoded(question.headers, raw).map_err(|misuse| self.misused(&misuse))?
         } else {
             None
         };
@@ -235,15 +260,23 @@ impl Reading {
             Carried::Rpc(_) => self.calls(),
         };
         let target = self.target.to_string();
-        let placed = self.authenticate(permit, &target, question.headers)?;
+        let mut placed = self.authenticate(permit, &target, question.headers)?;
+        let filled = match body {
+            Some(_) => self.fill(permit, (&target, question.headers), looked.body, &mut placed)?,
+            None => None,
+        };
+        let is_searched = body.is_none() && question.has_body;
+        let search = || Search::new(permit, self.target.path(), question.headers);
         let passed = Passed {
             sending: (!placed.names.is_empty()).then(|| permit.begin_sending()),
             placed,
+            is_filled: filled.is_some(),
+            search: is_searched.then(search).flatten(),
             target,
             rule,
             noted,
             operations: carried.words(),
-            body: decoded,
+            body: filled.or(decoded),
             protocol: Some(protocol),
             count: carried.count(),
         };
@@ -264,7 +297,23 @@ impl Reading {
         permit
             .credentials()
             .place(&asked, Timestamp::now().as_millisecond())
-            .map_err(|misuse| self.told(Refusal::credential(&misuse)))
+            .map_err(|misuse| self.misused(&misuse))
+    }
+
+    /// Searches a body that was read, and puts values into it: the body that goes out, if it is
+    /// another.
+    fn fill(
+        &self,
+        permit: &Permit,
+        (target, headers): (&str, &[Header]),
+        body: &[u8],
+        placed: &mut Placed,
+    ) -> Result<Option<Vec<u8>>, Refusal> {
+        let asked = Using { to: permit.to(), is_secure: self.is_secure, target, headers };
+        let filled = searched::fill(permit.credentials(), &asked, body);
+        let Some(filled) = filled.map_err(|misuse| self.misused(&misuse))? else { return Ok(None) };
+        placed.names.extend(filled.names);
+        Ok(Some(filled.body.expose().clone()))
     }
 
     /// Asks about a request as what it carries. Where that is not allowed, and no rule denies it,
@@ -355,13 +404,35 @@ impl Reading {
         })?;
         let Answer { rule, noted } = answer;
         let count = content::count(operations.len());
-        if let Some(misuse) = text.and_then(|text| permit.credentials().in_body(text.as_bytes())) {
-            return Err(self.told(Refusal::credential(&misuse)));
-        }
         let (target, operations) = (self.target.to_string(), content::words(&operations));
         let protocol = Some(self.protocol(Content::Message { operations: &[], control }));
-        let (placed, sending, body) = (Placed::default(), None, None);
-        Ok(Passed { target, rule, noted, operations, body, protocol, count, placed, sending })
+        Ok(Passed {
+            target,
+            rule,
+            noted,
+            operations,
+            body: None,
+            protocol,
+            count,
+            placed: Placed::default(),
+            is_filled: false,
+            search: None,
+            sending: None,
+        })
+    }
+
+    /// Searches a message that such a request's WebSocket carries, and puts values into a text: the
+    /// one that goes out, if it is another.
+    pub(crate) fn fill_message(
+        &self,
+        permit: &Permit,
+        message: &Message,
+    ) -> Result<Option<Message>, Refusal> {
+        let target = self.target.to_string();
+        let (to, headers) = (permit.to(), &[][..]);
+        let asked = Using { to, is_secure: self.is_secure, target: &target, headers };
+        searched::fill_message(permit.credentials(), &asked, message)
+            .map_err(|misuse| self.misused(&misuse))
     }
 
     /// Holds calls to the versions of MCP that the path's endpoints admit: each of them, and
@@ -400,6 +471,10 @@ impl Reading {
     /// The same of one that is not about its content.
     fn told(&self, refusal: Refusal) -> Refusal {
         self.told_as(refusal, self.protocol(Content::Plain))
+    }
+
+    fn misused(&self, misuse: &Misuse) -> Refusal {
+        self.told(Refusal::credential(misuse))
     }
 
     fn told_as(&self, refusal: Refusal, protocol: &'static str) -> Refusal {

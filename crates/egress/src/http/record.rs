@@ -14,7 +14,7 @@ use crate::report::Attempt;
 use crate::seams::Report;
 
 /// The record of one judged request. Exactly one event is reported of it, and another by [`cut`]
-/// when a budget ends early what was allowed.
+/// when what was allowed is ended early.
 pub(crate) struct RequestRecord {
     report: Arc<dyn Report>,
     http: Http,
@@ -90,13 +90,15 @@ impl RequestRecord {
     }
 }
 
-/// Reports that the exchange of a request that was allowed was cut off.
+/// Reports that the exchange of a request that was allowed was cut off: by a budget, or for what is
+/// in its body.
 pub(crate) fn cut(session: &Session<'_>, (method, path): (&str, &str), refusal: &Refusal) {
     let mut record = RequestRecord::begin(session);
     record.asks(method, path);
     record.http.rule.clone_from(&refusal.rule);
     record.http.operations = refusal.operations().to_vec();
-    record.http.outcome = Outcome::Revoked;
+    let is_of_budget = refusal.is_of_budget();
+    record.http.outcome = if is_of_budget { Outcome::Revoked } else { Outcome::Denied };
     record.http.reason = Some(refusal.to_reason());
     record.report.record(Event::Http(record.http));
 }

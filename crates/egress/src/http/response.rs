@@ -1,6 +1,7 @@
 //! Reading a server's answer and passing it on.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use openshell_codec::http1::{RequestHead, ResponseBody, ResponseHead, Version};
 use openshell_codec::websocket::{Agreed, Upgrade};
@@ -9,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use super::body::{self, Broken, Incoming, Outgoing};
 use super::inbox::Inbox;
 use crate::limits;
+use crate::refusal::Refusal;
 
 /// How passing an answer on went wrong.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(crate) enum Failed {
     Midway,
     /// The operator's proxy, which was asked for the request, refused it with this status.
     Proxy(u16),
+    /// Something is in the request's body that must not pass.
+    Denied(Box<Refusal>),
 }
 
 /// What came of an answer.
@@ -44,6 +48,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) upgrade: Option<&'a Upgrade>,
     /// Whether the operator's proxy was asked for it.
     pub(crate) is_forward: bool,
+    /// Is set when the client gets the first byte of its answer.
+    pub(crate) has_begun: &'a AtomicBool,
 }
 
 /// Passes one answer on, interim ones before it.
@@ -82,9 +88,10 @@ pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         _ => Outgoing::Plain,
     };
     let bytes = head.to_client(asked.version, !client_stays);
+    asked.has_begun.store(true, Ordering::Relaxed);
     to.write_all(&bytes).await.map_err(|_| Failed::Midway)?;
     let incoming = Incoming::of_response(head.body);
-    body::relay(from, incoming, to, outgoing).await.map_err(|broken| {
+    body::relay(from, incoming, to, outgoing, None).await.map_err(|broken| {
         if let Broken::Source(error) = broken {
             tracing::debug!(%error, "A server broke off in its answer");
         }
@@ -113,6 +120,7 @@ async fn switch<W: AsyncWrite + Unpin>(
     let agreed = upgrade
         .check(head.status, fields)
         .map_err(|error| Failed::Unanswered(invalid(&error.to_string())))?;
+    asked.has_begun.store(true, Ordering::Relaxed);
     send(to, &head.to_switching_client()).await.map_err(|_| Failed::Midway)?;
     let switched = Some(agreed);
     Ok(Answered { server_stays: false, client_stays: false, is_private: true, switched })

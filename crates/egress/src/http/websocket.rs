@@ -27,6 +27,7 @@ use crate::ledger::Meter;
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::seams::State;
+use crate::sending::InFlight;
 use crate::stream::Stream;
 use crate::upstream_proxy::Reached;
 use crate::vet::recheck;
@@ -311,12 +312,14 @@ impl<'a> Talk<'a> {
         message: Message,
         to: &mut W,
     ) -> Result<(), Over> {
+        let (filled, sending) = self.fill(&message)?.unzip();
         match &message {
             Message::Text(text) => self.judge(Some(text))?,
             // SECURITY: F8; it cannot be read, so only rules that do not look into messages pass it.
             Message::Binary(_) => self.judge(None)?,
             Message::Ping(_) | Message::Pong(_) | Message::Close { .. } => {}
         }
+        let message = filled.unwrap_or(message);
         let mut key = [0; 4];
         if !getrandom(&mut key, GetRandomFlags::empty()).is_ok_and(|got| got == key.len()) {
             return Err(Over::stop(1011, "no random bytes"));
@@ -329,13 +332,46 @@ impl<'a> Talk<'a> {
             to.write_all(&bytes).await?;
             to.flush().await
         };
-        match timeout(limits::WEBSOCKET_SEND, sent).await {
+        // SECURITY: I13; a server that does not read cannot keep a value in force.
+        let longest =
+            if sending.is_some() { limits::CREDENTIAL_SENT } else { limits::WEBSOCKET_SEND };
+        match timeout(longest, sent).await {
             Ok(Ok(())) if is_last => Err(Over::Closed),
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) if is_used_up(&error) => Err(Over::Stop(used_up())),
             Ok(Err(_)) => Err(Over::Gone),
             Err(_) => Err(Over::stop(1011, "the server does not take a message")),
         }
+    }
+
+    /// Looks for placeholders in a message: the one that goes out, if it is another. Whoever changes
+    /// the values in it waits until it is sent.
+    fn fill(&self, message: &Message) -> Result<Option<(Message, InFlight)>, Over> {
+        let (session, reading) = (self.session, &self.opened.reading);
+        loop {
+            let found = line::permit(session).and_then(|permit| {
+                let filled = reading.fill_message(&permit, message)?;
+                Ok(filled.map(|filled| (filled, permit.begin_sending(), permit.state())))
+            });
+            match found {
+                Ok(None) => return Ok(None),
+                // SECURITY: I13; asked for the last time when it is counted already.
+                Ok(Some((filled, sending, state))) => {
+                    if session.context.policy.borrow().state() == state {
+                        return Ok(Some((filled, sending)));
+                    }
+                }
+                Err(refusal) => return Err(self.denied(&refusal)),
+            }
+        }
+    }
+
+    /// Reports that a message is denied.
+    fn denied(&self, refusal: &Refusal) -> Over {
+        let mut record = RequestRecord::begin(self.session);
+        record.asks(judge::MESSAGE, self.opened.reading.path());
+        record.refused(refusal);
+        Over::stop(1008, format!("denied by policy: {}", refusal.predicate()))
     }
 
     fn judge(&mut self, text: Option<&str>) -> Result<(), Over> {
@@ -360,11 +396,7 @@ impl<'a> Talk<'a> {
                 if is_kept { Ok(()) } else { Err(Over::Unrecorded) }
             }
             Ok(_) => Ok(()),
-            Err(refusal) => {
-                let reason = format!("denied by policy: {}", refusal.predicate());
-                record.refused(&refusal);
-                Err(Over::stop(1008, reason))
-            }
+            Err(refusal) => Err(self.denied(&refusal)),
         }
     }
 

@@ -11,23 +11,33 @@ use tokio::net::UdpSocket;
 use super::requests::{ask, mirror, rest};
 use super::world::*;
 
-const HELD: &str = "sk-test-PLACEHOLDERPLACEHOLDERPLACEHOLDER";
-const ALL: &str = "access: full";
+pub(super) const HELD: &str = "sk-test-PLACEHOLDERPLACEHOLDERPLACEHOLDER";
+pub(super) const ALL: &str = "access: full";
 
 /// One credential, bound to `x-api-key` at a host's port.
 fn credentials(epoch: u64, host: &str, port: u16, secret: &str) -> Arc<Credentials> {
-    let binding = Binding {
+    bound(epoch, (host, port), &["header:x-api-key"], secret)
+}
+
+/// One credential, bound so at a host's port.
+pub(super) fn bound(
+    epoch: u64,
+    (host, port): (&str, u16),
+    placements: &[&str],
+    secret: &str,
+) -> Arc<Credentials> {
+    let binding = |placement: &&str| Binding {
         host: Host::parse(host).unwrap(),
         port: Port::new(port).unwrap(),
         path: None,
-        placement: Placement::Header("x-api-key".to_owned()),
+        placement: Placement::parse(placement).unwrap(),
     };
     let credential = Credential {
         name: "model/KEY".to_owned(),
         placeholder: HELD.to_owned(),
         secret: Redacted::new(secret.to_owned()),
         expires_ms: None,
-        bindings: vec![binding],
+        bindings: placements.iter().map(binding).collect(),
     };
     let mark = Redacted::new([7; 32]);
     Arc::new(Credentials::new(CredentialSet { epoch, mark, all: vec![credential] }))

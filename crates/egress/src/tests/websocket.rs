@@ -80,7 +80,7 @@ fn server_frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// One frame of a client: its first octet, and whether it is masked.
-fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match u16::try_from(payload.len()).unwrap() {
         length @ ..=125 => frame.push(0x80 | length as u8),
@@ -307,7 +307,7 @@ async fn e10_a_message_is_judged_by_the_policy_of_its_time() {
 }
 
 /// The payload of a compressed message (RFC 7692, section 7.2.1).
-fn deflated(payload: &[u8]) -> Vec<u8> {
+pub(super) fn deflated(payload: &[u8]) -> Vec<u8> {
     let mut encoder = DeflateEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(payload).unwrap();
     encoder.flush().unwrap();

@@ -397,6 +397,11 @@ impl Upstream {
         self.seen.lock().unwrap().0
     }
 
+    /// All bytes that came, as they came.
+    pub(super) fn raw(&self) -> Vec<u8> {
+        self.seen.lock().unwrap().1.clone()
+    }
+
     /// All bytes that came.
     pub(super) fn bytes(&self) -> String {
         String::from_utf8_lossy(&self.seen.lock().unwrap().1).into_owned()

@@ -8,6 +8,7 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::sleep;
 
+use super::super::searched::Search;
 use crate::ledger::Meter;
 use crate::refusal::Refusal;
 
@@ -18,17 +19,18 @@ pub(super) enum Broken {
     Source,
     /// The one that is written.
     Sink,
-    /// Neither: a budget has no room for more.
-    UsedUp(Box<Refusal>),
+    /// Neither: a budget has no room for more, or something is in the body that must not pass.
+    Denied(Box<Refusal>),
 }
 
 /// Moves all of `from` to `to`, of trailers those whose name `keeps` wants. `from` may be silent for
-/// `idle`, or for ever. When one breaks off, or what passes is no longer granted, so does the other.
+/// `idle`, or for ever; of a request `search` lets pass what may. When one breaks off, or what passes
+/// is no longer granted, so does the other.
 pub(super) async fn pump(
     mut from: RecvStream,
     mut to: SendStream<Bytes>,
     keeps: fn(&str) -> bool,
-    (idle, mut meter): (Option<Duration>, Meter),
+    (idle, mut meter, mut search): (Option<Duration>, Meter, Option<Search>),
 ) -> Result<(), Broken> {
     loop {
         let data = tokio::select! {
@@ -43,7 +45,10 @@ pub(super) async fn pump(
             Some(Ok(data)) => {
                 let length = data.len();
                 let ends = from.is_end_stream();
-                send(&mut to, data, ends, &mut meter).await?;
+                let data = searched(&mut to, &mut search, data, ends)?;
+                if ends || !data.is_empty() {
+                    send(&mut to, data, ends, &mut meter).await?;
+                }
                 // Only now may the sender send as much again.
                 let _ = from.flow_control().release_capacity(length);
                 if ends {
@@ -57,6 +62,10 @@ pub(super) async fn pump(
             }
             None => break,
         }
+    }
+    let rest = searched(&mut to, &mut search, Bytes::new(), true)?;
+    if !rest.is_empty() {
+        send(&mut to, rest, false, &mut meter).await?;
     }
     match from.trailers().await {
         Ok(Some(trailers)) if trailers.keys().any(|name| keeps(name.as_str())) => {
@@ -76,6 +85,21 @@ pub(super) async fn pump(
             Err(Broken::Source)
         }
     }
+}
+
+/// What may pass after a part of a body came.
+/// SECURITY: I7; what is denied in its middle is not ended as if it were whole.
+fn searched(
+    to: &mut SendStream<Bytes>,
+    search: &mut Option<Search>,
+    data: Bytes,
+    ends: bool,
+) -> Result<Bytes, Broken> {
+    let Some(search) = search else { return Ok(data) };
+    search.pass_shared(&data, ends).map_err(|refusal| {
+        to.send_reset(Reason::CANCEL);
+        Broken::Denied(refusal)
+    })
 }
 
 async fn silence(longest: Option<Duration>) {
@@ -126,7 +150,7 @@ async fn send(
 fn granted(to: &mut SendStream<Bytes>, meter: &mut Meter, octets: usize) -> Result<(), Broken> {
     meter.charge(octets).map_err(|refusal| {
         to.send_reset(Reason::CANCEL);
-        Broken::UsedUp(Box::new(refusal))
+        Broken::Denied(Box::new(refusal))
     })
 }
 

@@ -14,12 +14,14 @@ use tokio::time::{sleep, timeout};
 use super::super::judge::{self, Passed, Question, Wants};
 use super::super::line;
 use super::super::record::{self, RequestRecord};
+use super::super::searched::Search;
 use super::super::{Session, body};
 use super::relay;
 use super::upstream::{Ready, Upstream, broken};
 use crate::ledger::Meter;
 use crate::limits;
 use crate::refusal::Refusal;
+use crate::sending::InFlight;
 
 /// Serves one stream.
 pub(super) async fn serve(
@@ -69,17 +71,16 @@ pub(super) async fn serve(
                 return refuse(session, answer, &refusal, is_grpc);
             }
             let sent = requests.send_request(outgoing, ends);
-            if let Some(sending) = passed.sending.take() {
-                // The library does not say when a head is on the wire.
-                tokio::spawn(async move {
-                    sleep(limits::STREAM_HEAD_SENT).await;
-                    drop(sending);
-                });
+            let mut sending = passed.sending.take();
+            if !passed.is_filled {
+                sent_soon(sending.take());
             }
             match sent {
                 Ok((response, up)) => {
                     let idle = (!is_grpc).then_some(limits::BODY_IDLE);
-                    let up = Up { stream: up, held, body, ends, idle, meter };
+                    let held = held.map(|body| (body, sending));
+                    let search = passed.search.take();
+                    let up = Up { stream: up, held, body, ends, idle, meter, search };
                     if let Err(refusal) = exchange(session, response, up, (answer, is_grpc)).await {
                         let refusal = passed.about(method, *refusal);
                         record::cut(session, (method, passed.path()), &refusal);
@@ -93,6 +94,16 @@ pub(super) async fn serve(
             words(answer);
             record.refused(&refusal);
         }
+    }
+}
+
+/// The library does not say when what was queued is on the wire.
+fn sent_soon(sending: Option<InFlight>) {
+    if let Some(sending) = sending {
+        tokio::spawn(async move {
+            sleep(limits::STREAM_HEAD_SENT).await;
+            drop(sending);
+        });
     }
 }
 
@@ -135,6 +146,11 @@ async fn admit<'a>(
         // What there is no room for dials nobody.
         let has_room = meter.check(passed.count);
         has_room.map_err(|refusal| passed.about(question.method, refusal))?;
+        if let Some(octets) = passed.search.as_ref().and_then(Search::needs_room)
+            && room.is_none()
+        {
+            room = Some(body::room(session, octets).await?);
+        }
         let (ready, permit) = upstream.ready(permit).await?;
         // SECURITY: E10; while the server was dialled, or had no room, the policy may have changed its mind.
         if permit.state() == state && session.context.policy.borrow().state() == state {
@@ -287,15 +303,18 @@ fn sent_value(passed: &Passed, at: usize, value: &HeaderValue) -> Option<HeaderV
 /// What of a request is still to be sent.
 struct Up {
     stream: h2::SendStream<Bytes>,
-    held: Option<Vec<u8>>,
+    /// A body that was read, and what waits until it is sent if values are in it.
+    held: Option<(Vec<u8>, Option<InFlight>)>,
     body: RecvStream,
     ends: bool,
     /// How long the client may be silent in it; calls of gRPC go on for as long as they like.
     idle: Option<Duration>,
     meter: Meter,
+    search: Option<Search>,
 }
 
-/// Sends the body, while the answer already comes in. Fails when a budget cut either off.
+/// Sends the body, while the answer already comes in. Fails when a budget cut either off, or what is
+/// in the body did.
 async fn exchange(
     session: &Session<'_>,
     response: ResponseFuture,
@@ -317,7 +336,7 @@ async fn exchange(
                         answer.send_reset(Reason::CANCEL);
                         return Ok(());
                     }
-                    Err(relay::Broken::UsedUp(refusal)) => {
+                    Err(relay::Broken::Denied(refusal)) => {
                         refuse(session, answer, &refusal, is_grpc);
                         return Err(refusal);
                     }
@@ -343,18 +362,19 @@ async fn exchange(
     let ends = body.is_end_stream();
     let Ok(down) = answer.send_response(to_client(&head), ends) else { return Ok(()) };
     if !ends {
-        let mut received = std::pin::pin!(relay::pump(body, down, goes_to_client, (None, meter)));
+        let mut received =
+            std::pin::pin!(relay::pump(body, down, goes_to_client, (None, meter, None)));
         loop {
             let result = tokio::select! {
                 result = &mut received => match result {
                     Ok(()) => break,
-                    Err(relay::Broken::UsedUp(refusal)) => return Err(refusal),
+                    Err(relay::Broken::Denied(refusal)) => return Err(refusal),
                     Err(_) => return Ok(()),
                 },
                 result = &mut sent, if !is_sent => result,
             };
             (is_sent, is_whole) = (true, result.is_ok());
-            if let Err(relay::Broken::UsedUp(refusal)) = result {
+            if let Err(relay::Broken::Denied(refusal)) = result {
                 answer.send_reset(Reason::CANCEL);
                 return Err(refusal);
             }
@@ -369,14 +389,24 @@ async fn exchange(
 }
 
 async fn send(up: Up) -> Result<(), relay::Broken> {
-    let Up { mut stream, held, body, ends, idle, meter } = up;
+    let Up { mut stream, held, body, ends, idle, meter, search } = up;
     if ends {
         return Ok(());
     }
     match held {
         // SECURITY: E3; a server that adds trailers to the fields would read what nobody judged.
-        Some(held) => relay::send_all(&mut stream, held, meter).await,
-        None => relay::pump(body, stream, |_| false, (idle, meter)).await,
+        Some((held, None)) => relay::send_all(&mut stream, held, meter).await,
+        Some((held, sending)) => {
+            let sent = relay::send_all(&mut stream, held, meter);
+            // SECURITY: I13; a server that does not read cannot keep a value in force.
+            let sent = timeout(limits::CREDENTIAL_SENT, sent).await.unwrap_or_else(|_| {
+                stream.send_reset(Reason::CANCEL);
+                Err(relay::Broken::Sink)
+            });
+            sent_soon(sending);
+            sent
+        }
+        None => relay::pump(body, stream, |_| false, (idle, meter, search)).await,
     }
 }
 

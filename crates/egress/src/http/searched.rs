@@ -1,0 +1,180 @@
+//! Credentials in what follows a head: bodies are searched for placeholders while they pass, and held
+//! where values are put into them.
+//!
+//! | the body | what is done |
+//! |---|---|
+//! | was read to be judged | it is searched as it was judged; values are put into it |
+//! | is for a path where a value is put into bodies, and of a kind into which one is put | it is read, and that is done |
+//! | has a content coding | it is held until its end, decoded and searched, then passed as it came |
+//! | is any other | it is searched while it passes |
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use openshell_codec::content::{self, ContentError};
+use openshell_codec::http1::Header;
+use openshell_codec::websocket::Message;
+use openshell_credential::{Asked, BodySearch, Credentials, Filled, Kind, Misuse};
+use openshell_types::Authority;
+
+use crate::authorize::Permit;
+use crate::limits;
+use crate::refusal::Refusal;
+
+/// A search through the body of one request, which passes meanwhile.
+pub(crate) struct Search {
+    parts: BodySearch,
+    coded: Option<Coded>,
+}
+
+/// A body that has to be decoded before it can be searched.
+struct Coded {
+    codings: Vec<Vec<u8>>,
+    raw: Vec<u8>,
+    credentials: Arc<Credentials>,
+    to: Authority,
+    path: String,
+}
+
+impl Search {
+    /// The search through the body of a request with these fields that goes to this path; `None`
+    /// where there is nothing to look for.
+    pub(super) fn new(permit: &Permit, path: &str, headers: &[Header]) -> Option<Self> {
+        let (credentials, to) = (permit.credentials(), permit.to());
+        let parts = BodySearch::new(credentials, to, path)?;
+        let parts = if is_of_messages(headers) { parts.of_messages() } else { parts };
+        let codings = codings(headers);
+        let coded = (!codings.is_empty()).then(|| Coded {
+            codings,
+            raw: Vec::new(),
+            credentials: Arc::clone(credentials),
+            to: to.clone(),
+            path: path.to_owned(),
+        });
+        Some(Self { parts, coded })
+    }
+
+    /// For how many octets it needs room.
+    pub(super) fn needs_room(&self) -> Option<usize> {
+        self.coded.as_ref().map(|_| limits::SEARCHED)
+    }
+
+    /// Takes a part of the body, the last one if it `ends` there, and gives what may pass now.
+    pub(super) fn pass<'a>(
+        &mut self,
+        part: &'a [u8],
+        ends: bool,
+    ) -> Result<Cow<'a, [u8]>, Box<Refusal>> {
+        let refused = |misuse: Misuse| Box::new(Refusal::credential(&misuse));
+        let Some(coded) = &mut self.coded else {
+            return self.parts.pass(part, ends).map_err(refused);
+        };
+        coded.raw.extend_from_slice(part);
+        let is_long = coded.raw.len() > limits::SEARCHED;
+        if !is_long && !ends {
+            return Ok(Cow::Borrowed(&[]));
+        }
+        coded.search(is_long).map_err(refused)?;
+        // What cannot be decoded may be no more than it seems.
+        let raw = std::mem::take(&mut coded.raw);
+        self.coded = None;
+        self.parts.pass(&raw, ends).map(|bytes| Cow::Owned(bytes.into_owned())).map_err(refused)
+    }
+
+    /// The same for octets that are shared.
+    pub(super) fn pass_shared(&mut self, part: &Bytes, ends: bool) -> Result<Bytes, Box<Refusal>> {
+        Ok(match self.pass(part, ends)? {
+            Cow::Borrowed(bytes) => part.slice_ref(bytes),
+            Cow::Owned(bytes) => bytes.into(),
+        })
+    }
+}
+
+impl Coded {
+    /// SECURITY: I7; what cannot be read passes only to servers that no credential is for.
+    fn search(&self, is_long: bool) -> Result<(), Misuse> {
+        let decoded =
+            if is_long { Err(ContentError::TooLong) } else { decode(&self.codings, &self.raw) };
+        match decoded {
+            Ok(body) => self.credentials.in_body(&self.to, &self.path, &body).map_or(Ok(()), Err),
+            Err(error) if self.credentials.binds(&self.to) => {
+                Err(Misuse::Unread { why: error.to_string() })
+            }
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+fn decode(codings: &[Vec<u8>], raw: &[u8]) -> Result<Vec<u8>, ContentError> {
+    let codings: Option<Vec<&str>> =
+        codings.iter().map(|value| std::str::from_utf8(value).ok()).collect();
+    content::decode(&codings.ok_or(ContentError::Unknown)?, raw, limits::SEARCHED_DECODED)
+}
+
+fn codings(headers: &[Header]) -> Vec<Vec<u8>> {
+    let named = headers.iter().filter(|header| header.name == "content-encoding");
+    let all: Vec<Vec<u8>> = named.map(|header| header.value.clone()).collect();
+    let is_none = all.iter().all(|value| value.eq_ignore_ascii_case(b"identity"));
+    if is_none { Vec::new() } else { all }
+}
+
+/// Whether both sides may talk in turns within one request.
+fn is_of_messages(headers: &[Header]) -> bool {
+    const TYPES: [&[u8]; 2] = [b"application/grpc", b"application/connect+"];
+    headers.iter().filter(|header| header.name == "content-type").any(|header| {
+        TYPES.iter().any(|kind| {
+            header.value.get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind))
+        })
+    })
+}
+
+/// Whether a body with these fields is read as a whole, since a value may be put into it.
+pub(super) fn is_filled(permit: &Permit, path: &str, headers: &[Header]) -> bool {
+    permit.credentials().fills_bodies(permit.to(), path) && Kind::of(headers).is_some()
+}
+
+/// Such a body without its codings; `None` when it has none.
+pub(super) fn decoded(headers: &[Header], raw: &[u8]) -> Result<Option<Vec<u8>>, Misuse> {
+    let codings = codings(headers);
+    if codings.is_empty() || raw.is_empty() {
+        return Ok(None);
+    }
+    decode(&codings, raw).map(Some).map_err(|error| Misuse::Unread { why: error.to_string() })
+}
+
+/// Searches a body that was read, its codings undone, and puts values into it.
+pub(super) fn fill(
+    credentials: &Credentials,
+    asked: &Asked<'_>,
+    body: &[u8],
+) -> Result<Option<Filled>, Misuse> {
+    if !credentials.search_bodies() {
+        return Ok(None);
+    }
+    credentials.fill(asked, Kind::of(asked.headers), body, Timestamp::now().as_millisecond())
+}
+
+/// Searches a message, and puts values into a text: the one that goes out, if it is another.
+pub(super) fn fill_message(
+    credentials: &Credentials,
+    asked: &Asked<'_>,
+    message: &Message,
+) -> Result<Option<Message>, Misuse> {
+    if !credentials.search_bodies() {
+        return Ok(None);
+    }
+    let octets = match message {
+        Message::Text(text) => {
+            let now = Timestamp::now().as_millisecond();
+            let filled = credentials.fill_message(asked, text, now)?;
+            let text = |filled: Filled| String::from_utf8(filled.body.expose().clone()).ok();
+            return Ok(filled.and_then(text).map(Message::Text));
+        }
+        Message::Binary(octets) | Message::Ping(octets) | Message::Pong(octets) => octets,
+        Message::Close { reason, .. } => reason.as_bytes(),
+    };
+    let path = asked.target.split('?').next().unwrap_or_default();
+    credentials.in_body(asked.to, path, octets).map_or(Ok(None), Err)
+}

@@ -1,6 +1,7 @@
 //! `cargo xtask mutants`: takes one protection at a time out of a copy of the sources and expects a
 //! test to notice. A protection that nobody misses is not tested, or not there.
 
+mod bodies;
 mod policy;
 mod table;
 
@@ -75,7 +76,7 @@ const PROGRAMS: [&str; 2] = ["openshell-cli", SUPERVISOR];
 
 /// Those of every table.
 fn all() -> impl Iterator<Item = &'static Mutant> {
-    table::MUTANTS.iter().chain(policy::MUTANTS)
+    table::MUTANTS.iter().chain(bodies::MUTANTS).chain(policy::MUTANTS)
 }
 
 /// Tries every mutant of the table.

@@ -1,10 +1,10 @@
 //! HTTP over an allowed connection: each request is judged before a byte of it goes upstream.
 //!
 //! `h1` reads requests from a client and answers them; `judge` asks the policy about each, with
-//! one model for every version of HTTP, and `content` reads what requests carry for that; `line` holds the connections to upstreams, which outlive
-//! one request; `body` moves what follows a head, and `searched` looks for placeholders in it; `websocket` goes on
-//! after an upgrade; `secure` ends TLS around all of that. A request that is denied is answered here, and
-//! its connection ends.
+//! one model for every version of HTTP, and `content` reads what requests carry for that; `line` holds
+//! the connections to upstreams, which outlive one request; `body` moves what follows a head, and
+//! `searched` looks for placeholders in it; `websocket` goes on after an upgrade; `secure` ends TLS
+//! around all of that. A request that is denied is answered here, and its connection ends.
 
 pub(crate) mod body;
 mod content;

@@ -718,8 +718,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "credentials: a value is sent without encryption",
         edits: &[edit(
             "crates/credential/src/place.rs",
-            "if !self.asked.is_secure && self.asked.to.port.number() == 443 {",
-            "if self.asked.is_secure && self.asked.to.port.number() == 80 {",
+            "if !self.is_secure && self.to.port.number() == 443 {",
+            "if self.is_secure && self.to.port.number() == 80 {",
         )],
         test: Test::Unit(CREDENTIAL, "an_expired_value_and_an_open_line"),
         says: "an_expired_value_and_an_open_line",

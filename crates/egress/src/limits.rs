@@ -224,8 +224,8 @@ pub const ROOM_TICK: Duration = Duration::from_secs(1);
 /// is reset.
 pub const BODY_IDLE: Duration = Duration::from_secs(10 * 60);
 
-/// Longest time until a head with a credential in it is sent: whoever changes the credential waits
-/// that long at most. The request fails then.
+/// Longest time until a head with a credential in it is sent, and a body with one, or a message:
+/// whoever changes the credential waits that long at most. The request fails then.
 pub const CREDENTIAL_SENT: Duration = Duration::from_secs(10);
 
 /// How long a caller of the router may be silent between two calls; then its connection is closed.

@@ -348,6 +348,9 @@ impl<'a> Talk<'a> {
     /// the values in it waits until it is sent.
     fn fill(&self, message: &Message) -> Result<Option<(Message, InFlight)>, Over> {
         let (session, reading) = (self.session, &self.opened.reading);
+        if !session.context.policy.borrow().credentials.search_bodies() {
+            return Ok(None);
+        }
         loop {
             let found = line::permit(session).and_then(|permit| {
                 let filled = reading.fill_message(&permit, message)?;

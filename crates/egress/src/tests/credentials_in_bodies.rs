@@ -133,6 +133,19 @@ async fn i07_a_placeholder_is_found_however_its_chunks_are_cut() {
 }
 
 #[tokio::test]
+async fn i07_a_body_that_was_read_to_be_judged_is_searched_before_anything_is_sent() {
+    let upstream = silent().await;
+    let port = upstream.port;
+    let world = world(port).await;
+    world.authenticate(&rest(port, ALL), bound(1, OTHER, &["authorization"], "real"));
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let request = whole(port, form, format!("a={HELD}").as_bytes());
+    is_denied(&answer(&world, port, &request).await, "credential_endpoint_mismatch");
+    assert_eq!(upstream.connections(), 0);
+    assert_eq!(told(&world).await, [(Outcome::Denied, "credential_elsewhere".to_owned())]);
+}
+
+#[tokio::test]
 async fn i02_to_the_server_of_its_credential_a_placeholder_passes_as_it_is() {
     let upstream = mirror().await;
     let port = upstream.port;

@@ -15,7 +15,7 @@ const HERE: &str = "host.openshell.internal";
 const OTHER: (&str, u16) = ("other.example.com", 443);
 
 /// Answers a request without a body, and gives it.
-async fn answered(coming: &mut mpsc::UnboundedReceiver<Came>) -> Request<()> {
+async fn answered_head(coming: &mut mpsc::UnboundedReceiver<Came>) -> Request<()> {
     let (request, mut answer) = next(coming).await;
     answer.send_response(Response::new(()), true).unwrap();
     request.map(|_| ())
@@ -61,7 +61,7 @@ async fn a_value_is_put_into_the_head_of_a_stream() {
         (post(port, &format!("/bot{HELD}/say")), "", "", "/botre%2Fal/say"),
     ] {
         let (response, _) = requests.send_request(request, true).unwrap();
-        let came = answered(&mut coming).await;
+        let came = answered_head(&mut coming).await;
         assert_eq!(response.await.unwrap().status(), 200);
         assert_eq!(came.uri().path_and_query().unwrap(), target);
         if !name.is_empty() {
@@ -122,6 +122,32 @@ async fn i07_a_placeholder_is_found_however_its_frames_are_cut() {
             && http.reason.as_ref().unwrap().predicate == "credential_elsewhere")
     });
     assert_eq!(denied.count(), count);
+}
+
+#[tokio::test]
+async fn i07_an_answer_of_a_stream_that_has_begun_is_broken_off() {
+    let (upstream, mut coming) = server(10, false).await;
+    let port = upstream.port;
+    let world = World::new(&rest(port, ALL)).await;
+    world.authenticate(&rest(port, ALL), bound(1, OTHER, &["authorization"], "real"));
+    let mut requests = open(&world, port).await;
+    let (response, mut up) = requests.send_request(post(port, "/a"), false).unwrap();
+    let (request, mut answer) = next(&mut coming).await;
+    let mut down = answer.send_response(Response::new(()), false).unwrap();
+    down.send_data(Bytes::from_static(b"begun"), false).unwrap();
+    let mut answered = response.await.unwrap().into_body();
+    assert_eq!(answered.data().await.unwrap().unwrap(), "begun");
+    up.send_data(HELD.into(), true).unwrap();
+    let (seen, is_whole) = body(request).await;
+    assert!(seen.is_empty() && !is_whole, "{}", String::from_utf8_lossy(&seen));
+    assert!(answered.data().await.unwrap().is_err());
+    let events = world.some_events().await;
+    let Some(Event::Http(last)) = events.last() else { panic!("{events:?}") };
+    assert_eq!(last.outcome, Outcome::Denied);
+    // The connection goes on.
+    let (response, _) = requests.send_request(post(port, "/a"), true).unwrap();
+    answered_head(&mut coming).await;
+    assert_eq!(response.await.unwrap().status(), 200);
 }
 
 #[tokio::test]

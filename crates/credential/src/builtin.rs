@@ -1,6 +1,7 @@
 //! The profiles that come with OpenShell: the files in `profiles/`, and what is known of the model
 //! APIs among them.
 
+mod agent;
 mod inference;
 #[cfg(test)]
 mod tests;
@@ -8,6 +9,7 @@ mod tests;
 use std::sync::LazyLock;
 
 use crate::profile::Profile;
+pub use agent::{Agent, agent};
 pub use inference::InferenceProfile;
 
 /// A profile that comes with OpenShell.

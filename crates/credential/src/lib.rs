@@ -6,6 +6,7 @@
 
 mod body;
 pub mod builtin;
+pub mod configured;
 mod fill;
 mod forms;
 mod held;

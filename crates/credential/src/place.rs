@@ -173,7 +173,10 @@ impl<'a> Search<'a> {
         names: &mut Vec<String>,
     ) -> Result<Option<Redacted<Vec<u8>>>, Misuse> {
         let fits = |at: &Placement| matches!(at, Placement::Authorization);
-        let Some((scheme, rest)) = text.split_once(' ') else { return Ok(None) };
+        // Some servers take the credential as it is, such as those of cargo.
+        let Some((scheme, rest)) = text.split_once(' ') else {
+            return Ok(self.value(text, fits, names)?.map(to_bytes));
+        };
         let rest = rest.trim();
         if scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token") {
             let secret = self.value(rest, fits, names)?;

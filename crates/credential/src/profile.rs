@@ -11,6 +11,7 @@
 //! | C0103 | a name or a variable that stands twice, or none that is there |
 //! | C0104 | how a credential is renewed |
 //! | C0105 | what this build does not have |
+//! | C0106 | an id that another profile has |
 //! | C0201 | a credential that no program gets |
 //! | C0202 | an endpoint to which no credential goes, because its requests are not read |
 //! | C0203 | a credential for a wildcard, or for too many ports |
@@ -20,6 +21,7 @@
 mod binding;
 mod check;
 mod credential;
+mod library;
 mod read;
 mod refresh;
 #[cfg(test)]
@@ -28,11 +30,12 @@ mod write;
 
 use std::collections::BTreeMap;
 
-use openshell_policy::yaml::Position;
+use openshell_policy::yaml::{self, Position};
 use openshell_policy::{Diagnostic, Document, EndpointView, Fragment};
 
 pub use binding::Binding;
 pub use credential::{CredentialSpec, Placement};
+pub use library::{Checked, read_all};
 pub use refresh::{Material, Output, Refresh, Strategy};
 
 /// A provider's profile.
@@ -103,6 +106,17 @@ impl Profile {
     /// The profile as text: one for each meaning, which reads the same again.
     pub fn to_yaml(&self) -> String {
         write::write(self)
+    }
+
+    /// Its text with other endpoints; and with the programs of another profile, where one is given.
+    pub(crate) fn to_yaml_at(&self, endpoints: &yaml::Value, programs: Option<&Self>) -> String {
+        write::write_at(self, endpoints, programs)
+    }
+
+    /// The same as this version of a stored profile, or as one that is not stored.
+    pub fn with_resource_version(mut self, version: Option<u64>) -> Self {
+        self.resource_version = version;
+        self
     }
 
     /// Its id: small letters and digits, with hyphens between.

@@ -88,6 +88,9 @@ fn a_value_is_put_where_it_is_bound() {
         let placed = place("git.example.com:443", "/", &[("authorization", &value)]).unwrap();
         assert_eq!(field(&placed), format!("{scheme} real token/&"));
     }
+    // Without a scheme, as cargo sends it.
+    let placed = place("git.example.com:443", "/", &[("authorization", TOKEN)]).unwrap();
+    assert_eq!(field(&placed), "real token/&");
     // x-access-token:TOKEN, and TOKEN: alone.
     for (pair, sent) in [
         (format!("x-access-token:{TOKEN}"), "x-access-token:real token/&"),

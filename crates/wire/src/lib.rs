@@ -7,6 +7,7 @@ mod access;
 pub mod credential;
 mod generated;
 pub mod policy;
+pub mod profile;
 pub mod route;
 
 pub use access::{METHODS, Method, Mode, WorkspaceRole};

@@ -4,9 +4,9 @@
 //! crate. So the way to text drops nothing: what the schema does not know becomes a key that it
 //! refuses.
 
-mod message;
-mod text;
-mod yaml;
+pub(crate) mod message;
+pub(crate) mod text;
+pub(crate) mod yaml;
 
 pub use message::{PolicyTextError, from_text};
 pub use text::to_text;

@@ -287,6 +287,7 @@ fn codes_of_findings_are_in_the_page_about_them() {
     let sources = [
         include_str!("check.rs"),
         include_str!("credential.rs"),
+        include_str!("library.rs"),
         include_str!("read.rs"),
         include_str!("refresh.rs"),
     ];

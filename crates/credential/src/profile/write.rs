@@ -7,6 +7,23 @@ use super::credential::{CredentialSpec, Placement};
 use super::refresh::{BEFORE_SECONDS, LIFETIME_SECONDS, Material, Output, Refresh};
 
 pub(super) fn write(profile: &Profile) -> String {
+    let mut keys = head(profile);
+    keys.parts(profile.fragment.to_entries(Reader::Person));
+    keys.into_map(Layout::Block).document(Reader::Person)
+}
+
+/// With other endpoints, and with another's programs where one is given.
+pub(super) fn write_at(profile: &Profile, endpoints: &Value, programs: Option<&Profile>) -> String {
+    let mut keys = head(profile);
+    keys.push("endpoints", endpoints.clone());
+    let mut parts = programs.unwrap_or(profile).fragment.to_entries(Reader::Person);
+    parts.retain(|(key, _)| !matches!(key, Key::Known("endpoints")));
+    keys.parts(parts);
+    keys.into_map(Layout::Block).document(Reader::Person)
+}
+
+/// All but endpoints and binaries.
+fn head(profile: &Profile) -> Keys {
     let mut keys = Keys::default();
     keys.text("id", &profile.id);
     if let Some(version) = profile.resource_version {
@@ -27,9 +44,7 @@ pub(super) fn write(profile: &Profile) -> String {
         inner.list("credentials", profile.discovery.iter().map(|name| Value::text(name)));
         keys.push("discovery", inner.into_map(Layout::Block));
     }
-    let parts = profile.fragment.to_entries(Reader::Person).into_iter();
-    keys.0.extend(parts.filter(|(_, value)| !matches!(value, Value::List(all) if all.is_empty())));
-    keys.into_map(Layout::Block).document(Reader::Person)
+    keys
 }
 
 fn credential(spec: &CredentialSpec) -> Value {
@@ -127,6 +142,11 @@ impl Keys {
         if !items.is_empty() {
             self.push(key, Value::List(items));
         }
+    }
+
+    fn parts(&mut self, parts: Vec<(Key, Value)>) {
+        let is_empty = |value: &Value| matches!(value, Value::List(all) if all.is_empty());
+        self.0.extend(parts.into_iter().filter(|(_, value)| !is_empty(value)));
     }
 
     fn into_map(self, layout: Layout) -> Value {

@@ -18,13 +18,12 @@ use crate::sandbox::{
 
 /// The text is not YAML.
 #[derive(Debug, Error)]
-#[error("the policy is not YAML: {0}")]
+#[error("the text is not YAML: {0}")]
 pub struct PolicyTextError(String);
 
 /// The policy as a message.
 pub fn from_text(text: &str) -> Result<SandboxPolicy, PolicyTextError> {
-    let root: Value =
-        serde_saphyr::from_str(text).map_err(|error| PolicyTextError(error.to_string()))?;
+    let root = root(text)?;
     Ok(SandboxPolicy {
         version: number(&root, "version"),
         filesystem: root.get("filesystem_policy").map(|policy| FilesystemPolicy {
@@ -44,6 +43,10 @@ pub fn from_text(text: &str) -> Result<SandboxPolicy, PolicyTextError> {
     })
 }
 
+pub(crate) fn root(text: &str) -> Result<Value, PolicyTextError> {
+    serde_saphyr::from_str(text).map_err(|error| PolicyTextError(error.to_string()))
+}
+
 fn rule(value: &Value) -> NetworkPolicyRule {
     NetworkPolicyRule {
         name: text_of(value, "name"),
@@ -52,7 +55,7 @@ fn rule(value: &Value) -> NetworkPolicyRule {
     }
 }
 
-fn endpoint(value: &Value) -> NetworkEndpoint {
+pub(crate) fn endpoint(value: &Value) -> NetworkEndpoint {
     let limit = |key: &str| value.get(key).map_or(0, |part| number(part, "max_body_bytes"));
     NetworkEndpoint {
         host: text_of(value, "host"),
@@ -204,7 +207,7 @@ fn access(word: &str) -> NetworkAccessPreset {
     }
 }
 
-fn text_of(value: &Value, key: &str) -> String {
+pub(crate) fn text_of(value: &Value, key: &str) -> String {
     value.get(key).map(as_text).unwrap_or_default()
 }
 
@@ -217,11 +220,11 @@ fn as_text(value: &Value) -> String {
     }
 }
 
-fn flag(value: &Value, key: &str) -> bool {
+pub(crate) fn flag(value: &Value, key: &str) -> bool {
     value.get(key).and_then(Value::as_bool).unwrap_or_default()
 }
 
-fn number(value: &Value, key: &str) -> u32 {
+pub(crate) fn number(value: &Value, key: &str) -> u32 {
     value.get(key).map(as_number).unwrap_or_default()
 }
 
@@ -229,15 +232,15 @@ fn as_number(value: &Value) -> u32 {
     value.as_u64().and_then(|number| u32::try_from(number).ok()).unwrap_or_default()
 }
 
-fn texts(value: &Value, key: &str) -> Vec<String> {
+pub(crate) fn texts(value: &Value, key: &str) -> Vec<String> {
     list(value, key, as_text)
 }
 
-fn list<T>(value: &Value, key: &str, item: impl Fn(&Value) -> T) -> Vec<T> {
+pub(crate) fn list<T>(value: &Value, key: &str, item: impl Fn(&Value) -> T) -> Vec<T> {
     value.get(key).and_then(Value::as_array).into_iter().flatten().map(item).collect()
 }
 
-fn map<T>(value: &Value, key: &str, item: impl Fn(&Value) -> T) -> HashMap<String, T> {
+pub(crate) fn map<T>(value: &Value, key: &str, item: impl Fn(&Value) -> T) -> HashMap<String, T> {
     let entries = value.get(key).and_then(Value::as_object).into_iter().flatten();
     entries.map(|(key, value)| (key.clone(), item(value))).collect()
 }

@@ -57,7 +57,7 @@ fn rule(rule: &NetworkPolicyRule) -> Node {
     keys.into_node()
 }
 
-fn endpoint(endpoint: &NetworkEndpoint) -> Node {
+pub(crate) fn endpoint(endpoint: &NetworkEndpoint) -> Node {
     let mut keys = Keys::new().with_text("host", &endpoint.host).with_number("port", endpoint.port);
     if !endpoint.ports.is_empty() {
         keys.push("ports", Node::List(endpoint.ports.iter().map(Node::bare).collect()));
@@ -264,24 +264,29 @@ fn access(preset: i32) -> String {
 }
 
 /// The keys of a map in the making. Values that mean "not set" on the wire are left out.
-struct Keys(Vec<(String, Node)>);
+pub(crate) struct Keys(Vec<(String, Node)>);
 
 impl Keys {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(Vec::new())
     }
 
-    fn push(&mut self, key: &str, node: Node) {
+    pub(crate) fn push(&mut self, key: &str, node: Node) {
         self.0.push((key.to_owned(), node));
     }
 
-    fn some(&mut self, key: &str, node: Option<Node>) {
+    pub(crate) fn some(&mut self, key: &str, node: Option<Node>) {
         if let Some(node) = node {
             self.push(key, node);
         }
     }
 
-    fn map<T>(&mut self, key: &str, map: &HashMap<String, T>, node: impl Fn(&T) -> Node) {
+    pub(crate) fn map<T>(
+        &mut self,
+        key: &str,
+        map: &HashMap<String, T>,
+        node: impl Fn(&T) -> Node,
+    ) {
         if !map.is_empty() {
             let mut entries: Vec<_> = map.iter().map(|(k, v)| (k.clone(), node(v))).collect();
             entries.sort_by(|(left, _), (right, _)| left.cmp(right));
@@ -289,35 +294,41 @@ impl Keys {
         }
     }
 
-    fn with_text(mut self, key: &str, text: &str) -> Self {
+    pub(crate) fn items<T>(&mut self, key: &str, items: &[T], node: impl Fn(&T) -> Node) {
+        if !items.is_empty() {
+            self.push(key, Node::List(items.iter().map(node).collect()));
+        }
+    }
+
+    pub(crate) fn with_text(mut self, key: &str, text: &str) -> Self {
         if !text.is_empty() {
             self.push(key, Node::text(text));
         }
         self
     }
 
-    fn with_texts(mut self, key: &str, texts: &[String]) -> Self {
+    pub(crate) fn with_texts(mut self, key: &str, texts: &[String]) -> Self {
         if !texts.is_empty() {
             self.push(key, Node::texts(texts));
         }
         self
     }
 
-    fn with_flag(mut self, key: &str, flag: bool) -> Self {
+    pub(crate) fn with_flag(mut self, key: &str, flag: bool) -> Self {
         if flag {
             self.push(key, Node::bare(true));
         }
         self
     }
 
-    fn with_number(mut self, key: &str, number: u32) -> Self {
+    pub(crate) fn with_number(mut self, key: &str, number: u32) -> Self {
         if number != 0 {
             self.push(key, Node::bare(number));
         }
         self
     }
 
-    fn into_node(self) -> Node {
+    pub(crate) fn into_node(self) -> Node {
         Node::Map(self.0)
     }
 }

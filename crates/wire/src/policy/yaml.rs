@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// A YAML value to be written.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Node {
+pub(crate) enum Node {
     /// Written as it is: a number or a boolean.
     Bare(String),
     /// Written so that it is read as a string.
@@ -14,20 +14,20 @@ pub(super) enum Node {
 }
 
 impl Node {
-    pub(super) fn text(value: &str) -> Self {
+    pub(crate) fn text(value: &str) -> Self {
         Self::Text(value.to_owned())
     }
 
-    pub(super) fn bare(value: impl ToString) -> Self {
+    pub(crate) fn bare(value: impl ToString) -> Self {
         Self::Bare(value.to_string())
     }
 
-    pub(super) fn texts(values: &[String]) -> Self {
+    pub(crate) fn texts(values: &[String]) -> Self {
         Self::List(values.iter().map(|value| Self::text(value)).collect())
     }
 
     /// The document with this value at its root.
-    pub(super) fn document(&self) -> String {
+    pub(crate) fn document(&self) -> String {
         let mut out = String::new();
         self.write(&mut out, 0);
         out

@@ -3,8 +3,10 @@
 
 pub(crate) mod route;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use openshell_credential::configured::{configured, environment};
 use openshell_credential::{Profile, Shape, builtin};
 use openshell_policy::{Diagnostic, Policy, parse};
 use openshell_types::{Credential, CredentialSet, Digest, ModelProtocol, SandboxId};
@@ -59,20 +61,20 @@ impl Composed {
     pub(crate) fn into_message(self, vault: &Vault) -> Result<session::Policy, ComposeError> {
         let mut all = Vec::new();
         for Attached { provider, placeholders } in &self.attached {
-            let profile = profile(&provider.kind);
+            let profiles = profiles(provider)?;
             for (variable, sealed) in &provider.credentials {
                 let Some(placeholder) = placeholders.get(variable) else { continue };
                 let name = format!("{}/{variable}", provider.name);
                 let secret = vault.unseal(&context(provider, variable), &sealed.sealed);
                 let secret =
                     secret.map_err(|error| ComposeError::Sealed { name: name.clone(), error })?;
-                let bindings = profile.map(|own| own.bindings_of(variable));
+                let bindings = profiles.iter().flat_map(|own| own.bindings_of(variable));
                 all.push(Credential {
                     name,
                     placeholder: placeholder.clone(),
                     secret,
                     expires_ms: sealed.expires_ms,
-                    bindings: bindings.unwrap_or_default(),
+                    bindings: bindings.collect(),
                 });
             }
         }
@@ -90,15 +92,30 @@ impl Composed {
         Ok(message)
     }
 
-    /// The variables with the placeholders in them.
+    /// The variables with the placeholders in them, and what providers are set to.
     pub(crate) fn environment(&self) -> BTreeMap<String, String> {
-        self.attached.iter().flat_map(|attached| attached.placeholders.clone()).collect()
+        let settings = self.attached.iter().flat_map(|Attached { provider, placeholders }| {
+            let profile = builtin::get(&provider.kind).map(|one| &one.profile);
+            let found = profile.map(|own| environment(own, &provider.config, placeholders));
+            found.unwrap_or_default()
+        });
+        let placeholders = self.attached.iter().flat_map(|attached| attached.placeholders.clone());
+        settings.chain(placeholders).collect()
     }
 }
 
-/// The profile of this name.
-pub(crate) fn profile(kind: &str) -> Option<&'static Profile> {
-    builtin::get(kind).map(|one| &one.profile)
+/// What a provider's profile and its settings come to. SECURITY: I2; a type that is not there any
+/// more binds nothing.
+pub(crate) fn profiles(provider: &Provider) -> Result<Vec<Cow<'static, Profile>>, ComposeError> {
+    let wrong = |why: String| ComposeError::Policy(format!("provider '{}': {why}", provider.name));
+    if let Some(one) = builtin::get(&provider.kind) {
+        return configured(&one.profile, &provider.config)
+            .map_err(|error| wrong(error.to_string()));
+    }
+    let Some(text) = &provider.profile else { return Ok(Vec::new()) };
+    let profile = Profile::parse(text)
+        .map_err(|_| wrong(format!("its type '{}' has errors in this version", provider.kind)))?;
+    Ok(vec![Cow::Owned(profile)])
 }
 
 /// Where a credential is kept: it can be opened for this place only.
@@ -148,11 +165,14 @@ pub(crate) fn with_rules(
     };
     let mut rules = Vec::new();
     for Attached { provider, .. } in attached {
-        let Some(profile) = profile(&provider.kind) else { continue };
         let key = format!("_provider_{}", provider.name.replace(['-', '.'], "_"));
-        // Without programs the policy has to say who may reach its endpoints.
-        if profile.binaries().next().is_some() {
-            rules.extend(profile.policy_rule(&key));
+        for profile in profiles(provider)? {
+            let is_whole = profile.id() == provider.kind;
+            let key = if is_whole { key.clone() } else { format!("{key}:{}", profile.id()) };
+            // Without programs the policy has to say who may reach its endpoints.
+            if profile.binaries().next().is_some() {
+                rules.extend(profile.policy_rule(&key));
+            }
         }
     }
     for StoredRoute { protocol, binaries, .. } in routes {

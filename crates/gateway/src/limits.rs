@@ -123,6 +123,9 @@ pub(crate) const NO_PROXY: usize = 1024;
 /// Bytes of the file with a proxy's user and password; a longer one is refused.
 pub(crate) const PROXY_AUTH: usize = 4096;
 
+/// Provider profiles of a workspace's own; more are refused.
+pub(crate) const PROFILES: usize = 256;
+
 /// Providers of one sandbox; one more is refused.
 pub(crate) const PROVIDERS: usize = 32;
 

@@ -8,7 +8,9 @@ mod merge;
 mod native;
 mod openshell;
 mod policy;
+mod profile;
 mod provider;
+mod readiness;
 mod route;
 mod sandbox;
 mod status;
@@ -51,11 +53,16 @@ pub(crate) const SERVED: &[&str] = &[
     "/openshell.v1.OpenShell/ListSandboxProviders",
     "/openshell.v1.OpenShell/AttachSandboxProvider",
     "/openshell.v1.OpenShell/DetachSandboxProvider",
+    "/openshell.v1.OpenShell/GetSandboxProviderStatus",
     "/openshell.v1.OpenShell/CreateProvider",
     "/openshell.v1.OpenShell/GetProvider",
     "/openshell.v1.OpenShell/ListProviders",
     "/openshell.v1.OpenShell/ListProviderProfiles",
     "/openshell.v1.OpenShell/GetProviderProfile",
+    "/openshell.v1.OpenShell/LintProviderProfiles",
+    "/openshell.v1.OpenShell/ImportProviderProfiles",
+    "/openshell.v1.OpenShell/UpdateProviderProfiles",
+    "/openshell.v1.OpenShell/DeleteProviderProfile",
     "/openshell.v1.OpenShell/UpdateProvider",
     "/openshell.v1.OpenShell/DeleteProvider",
     "/openshell.v1.OpenShell/GetWorkspace",
@@ -67,6 +74,9 @@ pub(crate) const SERVED: &[&str] = &[
     "/openshell.native.v1.Native/GetPolicy",
     "/openshell.native.v1.Native/Events",
     "/openshell.native.v1.Native/Inspect",
+    "/openshell.native.v1.Native/ImportProfiles",
+    "/openshell.native.v1.Native/UpdateProfile",
+    "/openshell.native.v1.Native/GetProfile",
     "/openshell.native.v1.Native/Shutdown",
     "/openshell.native.v1.Inference/SetRoute",
     "/openshell.native.v1.Inference/UpdateRoute",

@@ -78,6 +78,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../migrations/0001_first.sql")),
     (2, "providers", include_str!("../migrations/0002_providers.sql")),
     (3, "routes", include_str!("../migrations/0003_routes.sql")),
+    (4, "profiles", include_str!("../migrations/0004_profiles.sql")),
 ];
 
 /// Labels and annotations are stored as a JSON object.

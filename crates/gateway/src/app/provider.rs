@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use openshell_credential::configured::{configured, missing};
 use openshell_credential::limits::{CONFIG, CREDENTIALS};
 use openshell_credential::{CredentialName, Profile, SecretValue, builtin};
 use openshell_types::{Redacted, SandboxId, SandboxSpec, WorkspaceName};
 use tokio::time::{Instant, timeout_at};
 
 use super::page::{Selector, cut, label, size};
+use super::profile::Known;
 use super::workspace::Scope;
 use super::{App, AppError};
-use crate::compose::{compose, context, placeholders, profile};
+use crate::compose::{compose, context, placeholders};
 use crate::limits::{PROVIDER_WAIT, PROVIDERS};
 use crate::store::rows::provider::{Attached, Concerned, Provider, Sealed};
 use crate::store::rows::sandbox::Sandbox;
@@ -46,7 +48,8 @@ impl App {
         let workspace = self.one_workspace(scope).await?;
         let NewProvider { name, kind, labels, annotations, values } = new;
         provider_name(&name)?;
-        let profile = known(&kind)?;
+        let known = self.known(&workspace, &kind).await?;
+        let profile = known.profile.as_ref();
         let mut provider = Provider {
             workspace,
             name,
@@ -57,9 +60,14 @@ impl App {
             resource_version: 1,
             created_ms: Timestamp::now().as_millisecond(),
             config: BTreeMap::new(),
+            profile: known.text.clone(),
             credentials: BTreeMap::new(),
         };
         self.put_values(&mut provider, profile, values)?;
+        if let Some(missing) = missing(profile, &provider.config) {
+            let message = format!("a provider of type `{}` needs {missing}", profile.id());
+            return Err(AppError::invalid("config", message));
+        }
         let holds = |name: &CredentialName| provider.credentials.contains_key(name.as_str());
         let missing = profile
             .credentials()
@@ -90,9 +98,16 @@ impl App {
             let message = format!("`{name}` is of type `{}`, and stays it", provider.kind);
             return Err(AppError::invalid("type", message));
         }
-        let profile = known(&provider.kind)?;
-        self.put_values(&mut provider, profile, values)?;
+        let known = self.known(&workspace, &provider.kind).await?;
+        self.put_values(&mut provider, &known.profile, values)?;
         self.check_routes_of(&provider).await?;
+        let holding = self.store.sandboxes_with(&provider.id).await?;
+        self.check_change(&holding, |other| {
+            if other.id == provider.id {
+                *other = provider.clone();
+            }
+        })
+        .await?;
         let Some(concerned) = self.store.update_provider(&provider).await? else {
             let current = self.provider_in(&workspace, name).await?.resource_version;
             return Err(AppError::Conflict { current });
@@ -100,6 +115,18 @@ impl App {
         tracing::info!(provider = %provider.name, "Provider changed");
         self.provider_changed(&provider, concerned).await?;
         self.provider_in(&workspace, name).await
+    }
+
+    /// The type of this name.
+    async fn known(&self, workspace: &WorkspaceName, kind: &str) -> Result<Known, AppError> {
+        if let Some(known) = self.profile_in(workspace, kind).await? {
+            return Ok(known);
+        }
+        let own = self.store.profiles(workspace).await?;
+        let known = builtin::all().iter().map(|one| one.profile.id());
+        let known: Vec<&str> = known.chain(own.iter().map(|row| row.id.as_str())).collect();
+        let message = format!("there is no type `{kind}`; there are {}", known.join(", "));
+        Err(AppError::invalid("type", message))
     }
 
     /// After a provider's values were stored: returns when every sandbox that has it, or has its
@@ -304,10 +331,18 @@ impl App {
         values: Values,
     ) -> Result<(), AppError> {
         let Values { credentials, config, expiries } = values;
+        provider.config.extend(config);
+        if provider.config.len() > CONFIG {
+            return Err(AppError::invalid("config", format!("more than {CONFIG} entries")));
+        }
+        let profiles = configured(profile, &provider.config)
+            .map_err(|error| AppError::invalid("config", error.to_string()))?;
+        let specs = || profiles.iter().flat_map(|own| own.credentials());
         for (variable, value) in credentials {
             let value = check_credential(&variable, value)?;
-            if profile.id() != "generic" && profile.of_variable(&variable).next().is_none() {
-                let known = profile.credentials().iter().flat_map(|own| variables(&own.env_vars));
+            let is_known = profiles.iter().any(|own| own.of_variable(&variable).next().is_some());
+            if profile.id() != "generic" && !is_known {
+                let known = specs().flat_map(|own| variables(&own.env_vars));
                 let known = known.collect::<Vec<_>>().join("`, `");
                 let message = format!("type `{}` has no `{variable}`, but `{known}`", profile.id());
                 return Err(AppError::invalid("credentials", message));
@@ -325,12 +360,8 @@ impl App {
             };
             held.expires_ms = expires_ms;
         }
-        provider.config.extend(config);
         if provider.credentials.len() > CREDENTIALS {
             return Err(AppError::invalid("credentials", format!("more than {CREDENTIALS}")));
-        }
-        if provider.config.len() > CONFIG {
-            return Err(AppError::invalid("config", format!("more than {CONFIG} entries")));
         }
         Ok(())
     }
@@ -338,14 +369,6 @@ impl App {
 
 /// What took too long, when it is stored and a running sandbox did not take it yet.
 const NOT_IN_FORCE: &str = "it is stored, but bringing it into force in a running sandbox";
-
-fn known(kind: &str) -> Result<&'static Profile, AppError> {
-    profile(kind).ok_or_else(|| {
-        let known: Vec<&str> = builtin::all().iter().map(|one| one.profile.id()).collect();
-        let message = format!("there is no type `{kind}`; there are {}", known.join(", "));
-        AppError::invalid("type", message)
-    })
-}
 
 /// Whether a provider can be attached beside others.
 fn goes_with(provider: &Provider, attached: &[Attached]) -> Result<(), AppError> {

@@ -215,6 +215,7 @@ mod tests {
             resource_version: 1,
             created_ms: 0,
             config: config.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            profile: None,
             credentials: variables.iter().map(sealed).collect(),
         }
     }

@@ -123,6 +123,8 @@ pub(super) fn sandbox(row: &Sandbox) -> v1::Sandbox {
         spec: spec.map(|spec| v1::SandboxSpec {
             command: row.spec.command.clone(),
             tty: row.spec.terminal.is_some(),
+            // What is attached now, not what was asked for at first.
+            providers: row.providers.clone(),
             ..spec
         }),
         status: Some(status(row)),

@@ -64,6 +64,27 @@ impl Native for Rpc {
         Ok(Response::new(Rpc::inspect(self, request.into_inner()).await?))
     }
 
+    async fn import_profiles(
+        &self,
+        request: Request<native::ImportProfilesRequest>,
+    ) -> Answer<native::ImportProfilesResponse> {
+        Ok(Response::new(self.import_texts(request.into_inner()).await?))
+    }
+
+    async fn update_profile(
+        &self,
+        request: Request<native::UpdateProfileRequest>,
+    ) -> Answer<native::UpdateProfileResponse> {
+        Ok(Response::new(self.update_text(request.into_inner()).await?))
+    }
+
+    async fn get_profile(
+        &self,
+        request: Request<native::GetProfileRequest>,
+    ) -> Answer<native::GetProfileResponse> {
+        Ok(Response::new(self.profile_text(request.into_inner()).await?))
+    }
+
     async fn shutdown(
         &self,
         request: Request<native::ShutdownRequest>,

@@ -210,6 +210,41 @@ impl OpenShell for Rpc {
         Ok(Response::new(self.get_profile(request.into_inner()).await?))
     }
 
+    async fn lint_provider_profiles(
+        &self,
+        request: Request<v1::LintProviderProfilesRequest>,
+    ) -> Answer<v1::LintProviderProfilesResponse> {
+        Ok(Response::new(self.lint_profiles(request.into_inner()).await?))
+    }
+
+    async fn import_provider_profiles(
+        &self,
+        request: Request<v1::ImportProviderProfilesRequest>,
+    ) -> Answer<v1::ImportProviderProfilesResponse> {
+        Ok(Response::new(self.import_profiles(request.into_inner()).await?))
+    }
+
+    async fn update_provider_profiles(
+        &self,
+        request: Request<v1::UpdateProviderProfilesRequest>,
+    ) -> Answer<v1::UpdateProviderProfilesResponse> {
+        Ok(Response::new(self.update_profiles(request.into_inner()).await?))
+    }
+
+    async fn delete_provider_profile(
+        &self,
+        request: Request<v1::DeleteProviderProfileRequest>,
+    ) -> Answer<v1::DeleteProviderProfileResponse> {
+        Ok(Response::new(self.delete_profile(request.into_inner()).await?))
+    }
+
+    async fn get_sandbox_provider_status(
+        &self,
+        request: Request<v1::GetSandboxProviderStatusRequest>,
+    ) -> Answer<v1::GetSandboxProviderStatusResponse> {
+        Ok(Response::new(self.provider_status(request.into_inner()).await?))
+    }
+
     async fn get_workspace(
         &self,
         request: Request<v1::GetWorkspaceRequest>,

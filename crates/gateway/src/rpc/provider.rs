@@ -1,9 +1,8 @@
-//! Providers and their profiles.
+//! Providers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::mem::take;
 
-use openshell_credential::{Category, CredentialSpec, Placement, Profile, builtin};
 use openshell_types::Redacted;
 use openshell_wire::datamodel::{ObjectMeta, Provider};
 use openshell_wire::v1;
@@ -137,28 +136,6 @@ impl Rpc {
             next_page_token: String::new(),
         })
     }
-
-    pub(super) async fn list_profiles(
-        &self,
-        request: v1::ListProviderProfilesRequest,
-    ) -> Answer<v1::ListProviderProfilesResponse> {
-        self.app.one_workspace(&scope(request.workspace_scope)?).await?;
-        Ok(v1::ListProviderProfilesResponse {
-            profiles: builtin::all().iter().map(|one| profile(&one.profile)).collect(),
-            next_page_token: String::new(),
-        })
-    }
-
-    pub(super) async fn get_profile(
-        &self,
-        request: v1::GetProviderProfileRequest,
-    ) -> Answer<v1::ProviderProfileResponse> {
-        self.app.one_workspace(&scope(request.workspace_scope)?).await?;
-        match crate::compose::profile(&request.id) {
-            Some(found) => Ok(v1::ProviderProfileResponse { profile: Some(profile(found)) }),
-            None => Err(AppError::NotFound { kind: "provider profile", name: request.id }),
-        }
-    }
 }
 
 fn named(provider: Option<Provider>) -> Answer<Provider> {
@@ -215,55 +192,4 @@ fn provider(row: rows::Provider) -> Provider {
             .collect(),
         ..Provider::default()
     }
-}
-
-fn profile(profile: &Profile) -> v1::ProviderProfile {
-    let category = match profile.category() {
-        Category::Other => v1::ProviderProfileCategory::Other,
-        Category::Inference => v1::ProviderProfileCategory::Inference,
-        Category::Agent => v1::ProviderProfileCategory::Agent,
-        Category::SourceControl => v1::ProviderProfileCategory::SourceControl,
-        Category::Messaging => v1::ProviderProfileCategory::Messaging,
-        Category::Data => v1::ProviderProfileCategory::Data,
-        Category::Knowledge => v1::ProviderProfileCategory::Knowledge,
-    };
-    v1::ProviderProfile {
-        credentials: profile.credentials().iter().map(credential).collect(),
-        id: profile.id().to_owned(),
-        display_name: profile.display_name().to_owned(),
-        description: profile.description().to_owned(),
-        category: category.into(),
-        inference_capable: profile.inference_capable(),
-        source: "built-in".into(),
-        ..v1::ProviderProfile::default()
-    }
-}
-
-fn credential(spec: &CredentialSpec) -> v1::ProviderProfileCredential {
-    let mut message = v1::ProviderProfileCredential {
-        name: spec.name.clone(),
-        description: spec.description.clone(),
-        env_vars: spec.env_vars.iter().map(ToString::to_string).collect(),
-        required: spec.required,
-        ..v1::ProviderProfileCredential::default()
-    };
-    let style = match spec.placement.clone() {
-        None => "",
-        Some(Placement::Bearer) => "bearer",
-        Some(Placement::Basic) => "basic",
-        Some(Placement::Header { name }) => {
-            message.header_name = name;
-            "header"
-        }
-        Some(Placement::Query { name }) => {
-            message.query_param = name;
-            "query"
-        }
-        Some(Placement::Path { template }) => {
-            message.path_template = template;
-            "path"
-        }
-    };
-    style.clone_into(&mut message.auth_style);
-    message
 }

@@ -1,6 +1,7 @@
 //! The rows, one file per noun. Only here is SQL.
 
 pub(crate) mod policy;
+pub(crate) mod profile;
 pub(crate) mod provider;
 pub(crate) mod route;
 pub(crate) mod sandbox;

@@ -14,6 +14,8 @@ mod edits;
 mod exec;
 mod policy;
 mod probe;
+mod profiles;
+mod providers;
 mod route;
 mod sandbox;
 mod session;

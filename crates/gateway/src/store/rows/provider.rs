@@ -23,6 +23,8 @@ pub(crate) struct Provider {
     pub(crate) resource_version: u64,
     pub(crate) created_ms: i64,
     pub(crate) config: BTreeMap<String, String>,
+    /// The text of its profile, when that is the workspace's own.
+    pub(crate) profile: Option<String>,
     /// Its credentials, by variable.
     pub(crate) credentials: BTreeMap<String, Sealed>,
 }
@@ -49,6 +51,19 @@ pub(crate) struct Concerned {
     pub(crate) attached: Vec<SandboxId>,
     /// These only have their model calls answered by it: their jails hold nothing of it.
     pub(crate) routed: Vec<SandboxId>,
+}
+
+/// All of a provider but its credentials.
+macro_rules! select {
+    ($columns:literal, $rest:literal) => {
+        concat!(
+            "SELECT providers.*, (SELECT text FROM provider_profiles AS own
+                 WHERE own.workspace = providers.workspace AND own.id = providers.type) AS profile",
+            $columns,
+            " ",
+            $rest
+        )
+    };
 }
 
 impl Store {
@@ -119,7 +134,7 @@ impl Store {
         workspace: &WorkspaceName,
         name: &str,
     ) -> Result<Option<Provider>, StoreError> {
-        let row = sqlx::query("SELECT * FROM providers WHERE workspace = ? AND name = ?")
+        let row = sqlx::query(select!("", "FROM providers WHERE workspace = ? AND name = ?"))
             .bind(workspace.as_str())
             .bind(name)
             .fetch_optional(&self.pool)
@@ -135,9 +150,10 @@ impl Store {
         &self,
         workspace: Option<&WorkspaceName>,
     ) -> Result<Vec<Provider>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM providers WHERE ? IS NULL OR workspace = ? ORDER BY workspace, name",
-        )
+        let rows = sqlx::query(select!(
+            "",
+            "FROM providers WHERE ? IS NULL OR workspace = ? ORDER BY workspace, name"
+        ))
         .bind(workspace.map(WorkspaceName::as_str))
         .bind(workspace.map(WorkspaceName::as_str))
         .fetch_all(&self.pool)
@@ -243,11 +259,11 @@ pub(super) async fn attachments(
         .fetch_optional(&mut *connection)
         .await?;
     let epoch = epoch.map(|row| row.try_get::<i64, _>("epoch")).transpose()?.map_or(0, unsigned);
-    let rows = sqlx::query(
-        "SELECT providers.*, attachments.placeholders FROM attachments
-         JOIN providers ON providers.id = attachments.provider_id
-         WHERE attachments.sandbox_id = ? ORDER BY attachments.created_ms, providers.name",
-    )
+    let rows = sqlx::query(select!(
+        ", attachments.placeholders",
+        "FROM attachments JOIN providers ON providers.id = attachments.provider_id
+         WHERE attachments.sandbox_id = ? ORDER BY attachments.created_ms, providers.name"
+    ))
     .bind(id.as_str())
     .fetch_all(&mut *connection)
     .await?;
@@ -267,7 +283,7 @@ pub(super) async fn provider_by_id(
     connection: &mut SqliteConnection,
     id: &str,
 ) -> Result<Option<Provider>, StoreError> {
-    let row = sqlx::query("SELECT * FROM providers WHERE id = ?")
+    let row = sqlx::query(select!("", "FROM providers WHERE id = ?"))
         .bind(id)
         .fetch_optional(&mut *connection)
         .await?;
@@ -370,6 +386,7 @@ fn provider(row: &SqliteRow) -> Result<Provider, StoreError> {
         resource_version: unsigned(row.try_get("resource_version")?),
         created_ms: row.try_get("created_ms")?,
         config: labels_from_json("providers", &text("config")?)?,
+        profile: row.try_get("profile")?,
         credentials: BTreeMap::new(),
     })
 }

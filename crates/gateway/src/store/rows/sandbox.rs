@@ -34,6 +34,8 @@ pub(crate) struct Sandbox {
     pub(crate) last_sequence: u64,
     pub(crate) enforced_revision: u32,
     pub(crate) token_sha256: Option<Vec<u8>>,
+    /// The names of the providers that are attached, in the order in which they were.
+    pub(crate) providers: Vec<String>,
 }
 
 /// What a person wants.
@@ -117,6 +119,20 @@ pub(crate) struct After {
     pub(crate) name: String,
 }
 
+/// All of a sandbox.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT sandboxes.*, (SELECT json_group_array(name) FROM (SELECT providers.name AS name
+                 FROM attachments JOIN providers ON providers.id = attachments.provider_id
+                 WHERE attachments.sandbox_id = sandboxes.id
+                 ORDER BY attachments.created_ms, providers.name)) AS providers
+             FROM sandboxes ",
+            $rest
+        )
+    };
+}
+
 impl Store {
     /// Stores a new sandbox; `false` when its name is taken.
     pub(crate) async fn insert_sandbox(&self, new: &NewSandbox) -> Result<bool, StoreError> {
@@ -152,7 +168,7 @@ impl Store {
     }
 
     pub(crate) async fn sandbox(&self, id: &SandboxId) -> Result<Option<Sandbox>, StoreError> {
-        let row = sqlx::query("SELECT * FROM sandboxes WHERE id = ?")
+        let row = sqlx::query(select!("WHERE id = ?"))
             .bind(id.as_str())
             .fetch_optional(&self.pool)
             .await?;
@@ -165,13 +181,12 @@ impl Store {
         workspace: &WorkspaceName,
         name: &str,
     ) -> Result<Option<Sandbox>, StoreError> {
-        let row =
-            sqlx::query("SELECT * FROM sandboxes WHERE workspace = ? AND (name = ? OR id = ?)")
-                .bind(workspace.as_str())
-                .bind(name)
-                .bind(name)
-                .fetch_optional(&self.pool)
-                .await?;
+        let row = sqlx::query(select!("WHERE workspace = ? AND (name = ? OR id = ?)"))
+            .bind(workspace.as_str())
+            .bind(name)
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await?;
         row.as_ref().map(sandbox).transpose()
     }
 
@@ -183,11 +198,11 @@ impl Store {
     ) -> Result<Vec<Sandbox>, StoreError> {
         let (created_ms, name) =
             after.map_or((i64::MIN, ""), |after| (after.created_ms, after.name.as_str()));
-        let rows = sqlx::query(
-            "SELECT * FROM sandboxes WHERE (? IS NULL OR workspace = ?)
+        let rows = sqlx::query(select!(
+            "WHERE (? IS NULL OR workspace = ?)
                  AND (created_ms, workspace || '/' || name) > (?, ?)
-             ORDER BY created_ms, workspace || '/' || name",
-        )
+             ORDER BY created_ms, workspace || '/' || name"
+        ))
         .bind(workspace.map(WorkspaceName::as_str))
         .bind(workspace.map(WorkspaceName::as_str))
         .bind(created_ms)
@@ -302,7 +317,10 @@ fn sandbox(row: &SqliteRow) -> Result<Sandbox, StoreError> {
     let text = |column: &str| row.try_get::<String, _>(column);
     let spec: SandboxSpec =
         serde_json::from_str(&text("spec")?).map_err(|error| unreadable(error.to_string()))?;
+    let providers =
+        serde_json::from_str(&text("providers")?).map_err(|error| unreadable(error.to_string()))?;
     Ok(Sandbox {
+        providers,
         workspace: spec.workspace.clone(),
         name: spec.name.clone(),
         id: spec.id.clone(),

@@ -21,8 +21,8 @@ pub struct FakeDriver {
     paths: Paths,
     running: Mutex<HashMap<SandboxId, JoinHandle<()>>>,
     placed: Mutex<HashMap<SandboxId, SandboxSpec>>,
-    pushed: Pushed,
     token: Mutex<String>,
+    pushed: Pushed,
     pub ensured: AtomicUsize,
 }
 
@@ -32,8 +32,8 @@ impl FakeDriver {
             paths: paths.clone(),
             running: Mutex::default(),
             placed: Mutex::default(),
-            pushed: Pushed::default(),
             token: Mutex::default(),
+            pushed: Pushed::default(),
             ensured: AtomicUsize::new(0),
         }
     }

@@ -18,6 +18,7 @@ mod limits;
 mod policy;
 mod profile;
 mod provider;
+mod provider_profile;
 mod sandbox;
 mod stream;
 
@@ -33,6 +34,7 @@ pub use policy::{
     SetPolicy, UpdatePolicy,
 };
 pub use profile::{Choice, Gateway, Tls};
-pub use provider::{Provider, ProviderProfile, ProviderValues};
+pub use provider::{Provider, ProviderValues};
+pub use provider_profile::{ProfileCredential, ProfileFile, ProfileImport, ProviderProfile};
 pub use sandbox::{Created, Deletion, ListOptions, NewSandbox, Phase, Sandbox, Selection};
 pub use stream::{Channel, Event, Input, Output, Sender, Stream};

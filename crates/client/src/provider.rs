@@ -48,19 +48,6 @@ pub struct Provider {
     pub expiries: BTreeMap<String, SystemTime>,
 }
 
-/// A kind of provider.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProviderProfile {
-    /// The type of its providers.
-    pub id: String,
-    /// Its name for people.
-    pub display_name: String,
-    /// What it is for.
-    pub description: String,
-    /// The variables of each of its credentials, and whether it is needed.
-    pub credentials: Vec<(Vec<String>, bool)>,
-}
-
 impl Client {
     /// Stores a provider.
     pub async fn create_provider(
@@ -211,14 +198,6 @@ impl Client {
         let answer = self.v1.clone().list_sandbox_providers(request).await?.into_inner();
         answer.providers.into_iter().map(|message| provider(Some(message))).collect()
     }
-
-    /// The kinds of providers.
-    pub async fn provider_profiles(&self) -> Result<Vec<ProviderProfile>, ClientError> {
-        let request =
-            v1::ListProviderProfilesRequest { workspace_scope: self.scope(), ..Default::default() };
-        let answer = self.v1.clone().list_provider_profiles(request).await?.into_inner();
-        Ok(answer.profiles.into_iter().map(profile).collect())
-    }
 }
 
 fn provider(message: Option<datamodel::Provider>) -> Result<Provider, ClientError> {
@@ -239,14 +218,4 @@ fn provider(message: Option<datamodel::Provider>) -> Result<Provider, ClientErro
         created_at: meta.created_time.and_then(time),
         expiries: expiries.filter_map(|(variable, end)| Some((variable, time(end)?))).collect(),
     })
-}
-
-fn profile(message: v1::ProviderProfile) -> ProviderProfile {
-    let credentials = message.credentials.into_iter();
-    ProviderProfile {
-        id: message.id,
-        display_name: message.display_name,
-        description: message.description,
-        credentials: credentials.map(|one| (one.env_vars, one.required)).collect(),
-    }
 }

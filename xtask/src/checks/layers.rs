@@ -37,7 +37,17 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("gateway", &["types", "wire", "policy", "audit", "credential", "driver"]),
     (
         "cli",
-        &["types", "policy", "codec", "audit", "isolation", "client", "gateway", "driver-native"],
+        &[
+            "types",
+            "policy",
+            "codec",
+            "audit",
+            "credential",
+            "isolation",
+            "client",
+            "gateway",
+            "driver-native",
+        ],
     ),
     ("policy-oracle", &["types", "policy"]),
     ("testkit", &[]),

@@ -2,22 +2,29 @@
 
 use openshell_client::ProviderValues;
 
-use super::{values, view};
+use super::{registries, values, view};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output::{self, Format, escape};
+use crate::output::{self, Format, escape, note};
+
+/// The type whose hosts and credentials are in the configuration of pip, npm and cargo.
+const REGISTRIES: &str = "package-registries";
 
 /// Store credentials under a name
 #[derive(Debug, clap::Args)]
 #[command(
-    group = clap::ArgGroup::new("source").required(true),
+    group = clap::ArgGroup::new("source"),
     after_help = "\
-Values are encrypted in the gateway's database and never printed.
+Values are encrypted in the gateway's database and never printed. For `package-registries` the
+configuration of the user's pip, npm and cargo says which servers these are, and what they take.
 
 Examples:
   openshell provider create --name claude --type claude-code --from-existing
-  openshell provider create --name git --type github --credential GITHUB_TOKEN"
+  openshell provider create --name git --type github --credential GITHUB_TOKEN
+  openshell provider create --name packages --type package-registries --from-existing
+  openshell provider create --name own --type openai-compatible \\
+      --config OPENAI_BASE_URL=https://models.example.com/v1 --credential OPENAI_API_KEY"
 )]
 pub(crate) struct Args {
     /// Name
@@ -28,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long = "type", value_name = "TYPE")]
     kind: String,
 
-    /// Take the values from this environment
+    /// Take the values from this environment, in which the type says where
     #[arg(long, group = "source")]
     from_existing: bool,
 
@@ -46,7 +53,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliError> {
-    let config = values::settings(&args.config)?;
+    let mut config = values::settings(&args.config)?;
+    if !args.from_existing && args.credential.is_empty() && config.is_empty() {
+        return Err(CliError::usage("no value is given")
+            .help("`--from-existing` takes them from here; or name one with `--credential KEY`"));
+    }
     let mut credentials = values::credentials(&args.credential, context.config)?;
     let client = context.connect().await?;
     if args.from_existing {
@@ -56,16 +67,24 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliEr
             CliError::usage(format!("there is no type `{}`", escape(&args.kind)))
                 .help(format!("there are {}", known()))
         })?;
-        credentials = values::existing(profile, context.config)?;
+        if args.kind == REGISTRIES {
+            let found = registries::existing(context.config)?;
+            found.notes.iter().for_each(|said| note(said));
+            credentials = found.credentials;
+            // What is said on the line is meant.
+            config = found.config.into_iter().chain(config).collect();
+        } else {
+            credentials = values::existing(profile, context.config)?;
+        }
     }
     let values = ProviderValues { credentials, config, ..ProviderValues::default() };
     let made = client.create_provider((&args.name, &args.kind), values).await?;
     match args.output {
         Some(format) => view::show(made, format),
         None => {
-            let variables = made.credentials.join(", ");
-            let name = escape(&made.name);
-            output::print(&format!("created `{name}` with {}\n", escape(&variables)))?;
+            let has = made.credentials.iter().chain(made.config.keys());
+            let has = has.map(|key| escape(key)).collect::<Vec<_>>().join(", ");
+            output::print(&format!("created `{}` with {has}\n", escape(&made.name)))?;
             Ok(Exit::OK)
         }
     }

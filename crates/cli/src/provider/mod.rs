@@ -5,8 +5,9 @@ mod delete;
 mod get;
 mod list;
 mod profile;
+mod registries;
 mod update;
-mod values;
+pub(crate) mod values;
 pub(crate) mod view;
 
 use clap::Subcommand;
@@ -46,6 +47,8 @@ enum Verb {
     /// Take a provider from a sandbox
     Detach(Pair),
     Profile(profile::Group),
+    #[command(hide = true)]
+    ListProfiles(profile::list::Args),
 }
 
 pub(crate) async fn run(group: Group, context: &Context<'_>) -> Result<Exit, CliError> {
@@ -58,5 +61,6 @@ pub(crate) async fn run(group: Group, context: &Context<'_>) -> Result<Exit, Cli
         Verb::Attach(pair) => attached::attach(pair, context).await,
         Verb::Detach(pair) => attached::detach(pair, context).await,
         Verb::Profile(group) => profile::run(group, context).await,
+        Verb::ListProfiles(args) => profile::list::run(args, context).await,
     }
 }

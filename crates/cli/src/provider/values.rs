@@ -39,7 +39,7 @@ pub(crate) fn existing(
     config: &Config,
 ) -> Result<BTreeMap<String, Redacted<String>>, CliError> {
     let mut found = BTreeMap::new();
-    for (variables, _) in &profile.credentials {
+    for variables in profile.discovered() {
         let set = variables.iter().find_map(|variable| {
             let value = config.text(variable).filter(|value| !value.is_empty())?;
             Some((variable.clone(), Redacted::new(value.to_owned())))
@@ -47,12 +47,12 @@ pub(crate) fn existing(
         found.extend(set);
     }
     if found.is_empty() {
-        let all: Vec<&str> = profile
-            .credentials
-            .iter()
-            .flat_map(|(all, _)| all.iter().map(String::as_str))
-            .collect();
+        let all: Vec<&str> = profile.discovered().flatten().map(String::as_str).collect();
         let (id, all) = (escape(&profile.id), all.join("`, `"));
+        if all.is_empty() {
+            let message = format!("nothing of type `{id}` is looked for in the environment");
+            return Err(CliError::usage(message).help("give its values with `--credential`"));
+        }
         return Err(CliError::usage(format!("no credential of type `{id}` is set here"))
             .help(format!("set one of `{all}`, or give it with `--credential`")));
     }
@@ -99,6 +99,8 @@ pub(crate) fn expiries(given: &[String]) -> Result<BTreeMap<String, Option<Syste
 
 #[cfg(test)]
 mod tests {
+    use openshell_client::ProfileCredential;
+
     use super::*;
 
     #[test]
@@ -111,15 +113,23 @@ mod tests {
         assert!(credentials(&["ABSENT".into()], &config).is_err());
     }
 
+    fn credential(variables: &[&str], discovered: bool) -> ProfileCredential {
+        let variables = variables.iter().map(|&name| name.to_owned()).collect();
+        ProfileCredential { variables, required: true, discovered }
+    }
+
     #[test]
     fn of_each_credential_the_first_variable_is_taken() {
         let profile = ProviderProfile {
             id: "x".into(),
-            display_name: "X".into(),
-            description: String::new(),
-            credentials: vec![(vec!["A".into(), "B".into()], true), (vec!["C".into()], false)],
+            credentials: vec![
+                credential(&["A", "B"], true),
+                credential(&["C"], true),
+                credential(&["D"], false),
+            ],
+            ..ProviderProfile::default()
         };
-        let config = Config::for_test(&[("A", ""), ("B", "b")]);
+        let config = Config::for_test(&[("A", ""), ("B", "b"), ("D", "d")]);
         let found: Vec<String> = existing(&profile, &config).unwrap().into_keys().collect();
         assert_eq!(found, ["B"]);
         assert!(existing(&profile, &Config::for_test(&[])).is_err());

@@ -4,3 +4,5 @@
 
 #[cfg(test)]
 mod policy;
+#[cfg(test)]
+mod profile;

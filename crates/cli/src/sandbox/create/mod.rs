@@ -1,6 +1,7 @@
 //! `openshell sandbox create`.
 
 mod mounts;
+mod providers;
 mod tools;
 mod wait;
 
@@ -21,12 +22,14 @@ use crate::policy::PolicyFile;
 use crate::progress;
 use crate::style::Style;
 use crate::terminal::{self, Conversation, Tty};
+use providers::{Auto, Wanted};
 
 /// Create a sandbox and run a command in it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The sandbox sees /usr, /opt and the like read-only, a home of its own at /sandbox, what is mounted,
 and no network except what the policy allows. It is kept until it is deleted.
+An agent that has no provider gets one of this environment's variables, if you say so when asked.
 The exit code is the command's; 125 when we failed, 126 and 127 as a shell, 128+n for a signal.
 Ctrl-P Ctrl-Q leaves a command with a terminal; `openshell sandbox connect` comes back.
 
@@ -55,6 +58,9 @@ pub(crate) struct Args {
     /// Provider whose credentials the sandbox may use; see `openshell provider`
     #[arg(long, value_name = "NAME")]
     provider: Vec<String>,
+
+    #[command(flatten)]
+    auto: Auto,
 
     /// Label
     #[arg(long, value_name = "K=V")]
@@ -92,6 +98,7 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliEr
 /// What to do, worked out before anything is started.
 struct Plan {
     new: NewSandbox,
+    providers: Wanted,
     policy: Option<PolicyFile>,
     detach: bool,
     output: Option<Format>,
@@ -115,6 +122,7 @@ impl Plan {
         if command.is_empty() {
             command = ["/bin/bash", "-l"].map(str::to_owned).to_vec();
         }
+        let providers = Wanted::new(args.provider, args.auto, &command, &environment);
         let mut tool_binds = BTreeSet::new();
         if context.gateway()?.is_beside() {
             let host = tools::Host::new(config.home(), config.path(), &mounts);
@@ -132,13 +140,14 @@ impl Plan {
             ephemeral: args.no_keep,
             await_attach: !args.detach,
             policy: policy.as_ref().map(|file| (file.text.clone(), file.name.clone())),
-            providers: args.provider,
+            providers: Vec::new(),
         };
-        Ok(Self { new, policy, detach: args.detach, output: args.output })
+        Ok(Self { new, providers, policy, detach: args.detach, output: args.output })
     }
 
-    async fn carry_out(self, context: &Context<'_>) -> Result<Exit, CliError> {
+    async fn carry_out(mut self, context: &Context<'_>) -> Result<Exit, CliError> {
         let client = context.connect().await?;
+        self.new.providers = self.providers.settle(&client, context.config).await?;
         let terminal = self.new.terminal;
         let kept = !self.new.ephemeral;
         let creating = client.create(self.new);

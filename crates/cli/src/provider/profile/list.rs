@@ -1,6 +1,5 @@
-//! `openshell provider profile`: the kinds of providers.
+//! `openshell provider profile list`.
 
-use clap::Subcommand;
 use openshell_client::ProviderProfile;
 use serde::Serialize;
 
@@ -9,22 +8,13 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{self, FormatArgs};
 
-/// See which types of providers there are
+/// List the types
 #[derive(Debug, clap::Args)]
-#[command(arg_required_else_help = true)]
-pub(crate) struct Group {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    /// List the types
-    List(List),
-}
-
-#[derive(Debug, clap::Args)]
-struct List {
+#[command(after_help = "\
+Examples:
+  openshell provider profile list
+  openshell provider profile list -o json")]
+pub(crate) struct Args {
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -34,11 +24,12 @@ struct View {
     id: String,
     display_name: String,
     description: String,
+    source: String,
+    resource_version: u64,
     env_vars: Vec<String>,
 }
 
-pub(crate) async fn run(group: Group, context: &Context<'_>) -> Result<Exit, CliError> {
-    let Verb::List(args) = group.verb;
+pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliError> {
     let found = context.connect().await?.provider_profiles().await?;
     let views: Vec<View> = found.into_iter().map(View::from).collect();
     output::show(args.format.output, &views, |views| {
@@ -53,9 +44,10 @@ pub(crate) async fn run(group: Group, context: &Context<'_>) -> Result<Exit, Cli
 impl From<ProviderProfile> for View {
     fn from(profile: ProviderProfile) -> Self {
         let mut env_vars: Vec<String> =
-            profile.credentials.into_iter().flat_map(|(variables, _)| variables).collect();
+            profile.credentials.into_iter().flat_map(|own| own.variables).collect();
         env_vars.dedup();
-        let ProviderProfile { id, display_name, description, .. } = profile;
-        Self { id, display_name, description, env_vars }
+        let ProviderProfile { id, display_name, description, source, resource_version, .. } =
+            profile;
+        Self { id, display_name, description, source, resource_version, env_vars }
     }
 }

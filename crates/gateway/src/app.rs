@@ -13,6 +13,7 @@ mod probe;
 pub(crate) mod profile;
 pub(crate) mod provider;
 pub(crate) mod readiness;
+pub(crate) mod refresh;
 pub(crate) mod route;
 pub(crate) mod sandbox;
 pub(crate) mod workspace;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::outbound::Outbound;
 use crate::reconcile::Kick;
+use crate::refresh::Refreshes;
 use crate::session::Registry;
 use crate::store::Store;
 use crate::vault::Vault;
@@ -38,6 +40,7 @@ pub(crate) struct App {
     pub(crate) vault: Vault,
     pub(crate) registry: Arc<Registry>,
     pub(crate) kick: Kick,
+    pub(crate) refreshes: Refreshes,
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) mount_check: MountCheck,
     pub(crate) paths: Paths,

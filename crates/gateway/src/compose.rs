@@ -17,7 +17,7 @@ use crate::store::rows::policy::Revision;
 use crate::store::rows::provider::{Attached, Provider};
 use crate::store::rows::route::{Held, StoredRoute};
 use crate::store::{Store, StoreError};
-use crate::vault::Vault;
+use crate::vault::{Vault, place};
 
 /// Why there is nothing to put in force.
 #[derive(Debug, Error)]
@@ -118,9 +118,18 @@ pub(crate) fn profiles(provider: &Provider) -> Result<Vec<Cow<'static, Profile>>
     Ok(vec![Cow::Owned(profile)])
 }
 
+/// The profile of a provider's type, without what its settings change of it; `None` when it is not
+/// there any more, or has errors in this version.
+pub(crate) fn profile(provider: &Provider) -> Option<Cow<'static, Profile>> {
+    if let Some(one) = builtin::get(&provider.kind) {
+        return Some(Cow::Borrowed(&one.profile));
+    }
+    Profile::parse(provider.profile.as_deref()?).ok().map(Cow::Owned)
+}
+
 /// Where a credential is kept: it can be opened for this place only.
 pub(crate) fn context(provider: &Provider, variable: &str) -> String {
-    format!("provider/{}/{variable}", provider.id)
+    place::credential(&provider.id, variable)
 }
 
 /// What stands for a provider's credentials in a sandbox. What it holds already stays.

@@ -14,6 +14,7 @@ mod names;
 mod outbound;
 mod paths;
 mod reconcile;
+mod refresh;
 mod rpc;
 mod serve;
 mod session;

@@ -150,3 +150,31 @@ pub(crate) const PROBE_WAIT: Duration = Duration::from_secs(10);
 
 /// Bytes of what it says; of a longer answer the list of models is not looked at.
 pub(crate) const PROBE_ANSWER: usize = 1024 * 1024;
+
+/// How long a token endpoint may take for all of its answer.
+pub(crate) const TOKEN_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bytes of its answer; a longer one is an error.
+pub(crate) const TOKEN_ANSWER: usize = 64 * 1024;
+
+/// Bytes of what it says of an error; the rest is cut off.
+pub(crate) const TOKEN_ERROR: usize = 256;
+
+/// How long after a failure a renewal is tried again.
+pub(crate) const REFRESH_RETRY: Duration = Duration::from_secs(60);
+
+/// How long a renewal is its taker's alone: longer than a token endpoint may take.
+pub(crate) const REFRESH_CLAIM: Duration = Duration::from_secs(90);
+
+/// How often due renewals are looked for at least.
+pub(crate) const REFRESH_LOOK: Duration = Duration::from_secs(30);
+
+/// Renewals that are done at once; more wait.
+pub(crate) const REFRESHES: usize = 16;
+
+/// How long renewals may go on after a shutdown was asked for: what a server gave is stored.
+pub(crate) const REFRESH_DRAIN: Duration = Duration::from_secs(5);
+
+/// How often a renewal is stored when the database fails, and the pause between.
+pub(crate) const REFRESH_STORE_TRIES: u32 = 5;
+pub(crate) const REFRESH_STORE_PAUSE: Duration = Duration::from_secs(1);

@@ -11,6 +11,7 @@ mod policy;
 mod profile;
 mod provider;
 mod readiness;
+mod refresh;
 mod route;
 mod sandbox;
 mod status;
@@ -65,6 +66,10 @@ pub(crate) const SERVED: &[&str] = &[
     "/openshell.v1.OpenShell/DeleteProviderProfile",
     "/openshell.v1.OpenShell/UpdateProvider",
     "/openshell.v1.OpenShell/DeleteProvider",
+    "/openshell.v1.OpenShell/GetProviderRefreshStatus",
+    "/openshell.v1.OpenShell/ConfigureProviderRefresh",
+    "/openshell.v1.OpenShell/RotateProviderCredential",
+    "/openshell.v1.OpenShell/DeleteProviderRefresh",
     "/openshell.v1.OpenShell/GetWorkspace",
     "/openshell.v1.OpenShell/ListWorkspaces",
     "/openshell.native.v1.Native/Create",

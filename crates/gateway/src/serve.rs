@@ -22,12 +22,13 @@ use tower::layer::util::{Identity, Stack};
 
 use crate::app::App;
 use crate::auth::{AuthorizeLayer, Channel, overflow_uid};
-use crate::limits::{DRAIN, GATEWAY_FRAME, SESSION_FRAME};
+use crate::limits::{DRAIN, GATEWAY_FRAME, REFRESH_DRAIN, SESSION_FRAME};
 use crate::listen::{
     Certificates, incoming, own_incoming, prepare_run_folder, register, server_tls, take_lock,
 };
 use crate::outbound::Outbound;
 use crate::reconcile::{Kick, Reconciler};
+use crate::refresh::{Refreshes, Worker};
 use crate::rpc::Rpc;
 use crate::session::{Registry, SessionService};
 use crate::store::Store;
@@ -63,11 +64,13 @@ pub async fn run(config: GatewayConfig, parts: Parts) -> Result<(), GatewayError
 
     let (kick, kicks) = Kick::channel();
     let upstream = config.settings.upstream();
+    let (refreshes, orders) = Refreshes::channel();
     let app = App {
         store: store.clone(),
         vault,
         registry: Arc::new(Registry::default()),
         kick,
+        refreshes,
         driver: parts.driver,
         mount_check: parts.mount_check,
         paths: paths.clone(),
@@ -91,6 +94,7 @@ pub async fn run(config: GatewayConfig, parts: Parts) -> Result<(), GatewayError
         paths: app.paths.clone(),
     };
     let reconciling = tokio::spawn(reconciler.run(kicks, app.shutdown.clone()));
+    let refreshing = tokio::spawn(Worker::new(app.clone(), orders).run());
     tracing::info!(socket = %paths.socket().display(), "Gateway runs");
 
     let result = wait(&mut tasks, &app.shutdown).await;
@@ -99,6 +103,7 @@ pub async fn run(config: GatewayConfig, parts: Parts) -> Result<(), GatewayError
     let _ = timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
     tasks.shutdown().await;
     let _ = timeout(DRAIN, reconciling).await;
+    let _ = timeout(REFRESH_DRAIN, refreshing).await;
     store.close().await;
     for socket in [paths.socket(), paths.session_socket()] {
         let _ = fs::remove_file(socket);

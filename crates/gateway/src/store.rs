@@ -58,6 +58,12 @@ impl Store {
         Ok(Self { pool })
     }
 
+    /// Makes what is committed outlive a loss of power.
+    pub(crate) async fn checkpoint(&self) -> Result<(), StoreError> {
+        sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&self.pool).await?;
+        Ok(())
+    }
+
     pub(crate) async fn close(&self) {
         self.pool.close().await;
     }
@@ -79,6 +85,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "providers", include_str!("../migrations/0002_providers.sql")),
     (3, "routes", include_str!("../migrations/0003_routes.sql")),
     (4, "profiles", include_str!("../migrations/0004_profiles.sql")),
+    (5, "refreshes", include_str!("../migrations/0005_refreshes.sql")),
 ];
 
 /// Labels and annotations are stored as a JSON object.

@@ -1,6 +1,8 @@
 //! The gateway's keys for what it keeps of others: one seals credentials at rest, the other marks
 //! the placeholders that stand for them.
 
+pub(crate) mod place;
+
 use std::path::Path;
 use std::sync::Arc;
 

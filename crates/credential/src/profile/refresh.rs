@@ -52,6 +52,11 @@ impl Strategy {
         ("aws_sts_assume_role", Self::AwsStsAssumeRole),
     ];
 
+    /// The strategy of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(own, _)| *own == word).map(|(_, one)| *one)
+    }
+
     /// The word in the text.
     pub fn as_str(self) -> &'static str {
         Self::WORDS.iter().find(|(_, one)| *one == self).map_or("static", |(word, _)| word)

@@ -72,6 +72,8 @@ impl App {
         let missing = profile
             .credentials()
             .iter()
+            // What is renewed may come of its first renewal.
+            .filter(|own| own.refresh.is_none())
             .find(|own| own.required && !own.env_vars.iter().any(holds));
         if let Some(missing) = missing {
             let variables = variables(&missing.env_vars).join("` or `");

@@ -39,7 +39,6 @@ pub(crate) enum UrlError {
 
 impl OutboundUrl {
     /// Reads a URL.
-    #[cfg_attr(not(test), expect(dead_code, reason = "token endpoints, which are read, come next"))]
     pub(crate) fn parse(text: &str) -> Result<Self, UrlError> {
         if text.len() > OUTBOUND_URL {
             return Err(UrlError::TooLong);

@@ -175,6 +175,34 @@ impl OpenShell for Rpc {
         Ok(Response::new(Rpc::delete_provider(self, request.into_inner()).await?))
     }
 
+    async fn get_provider_refresh_status(
+        &self,
+        request: Request<v1::GetProviderRefreshStatusRequest>,
+    ) -> Answer<v1::GetProviderRefreshStatusResponse> {
+        Ok(Response::new(self.refresh_status(request.into_inner()).await?))
+    }
+
+    async fn configure_provider_refresh(
+        &self,
+        request: Request<v1::ConfigureProviderRefreshRequest>,
+    ) -> Answer<v1::ConfigureProviderRefreshResponse> {
+        Ok(Response::new(self.configure_refresh(request.into_inner()).await?))
+    }
+
+    async fn rotate_provider_credential(
+        &self,
+        request: Request<v1::RotateProviderCredentialRequest>,
+    ) -> Answer<v1::RotateProviderCredentialResponse> {
+        Ok(Response::new(self.rotate_credential(request.into_inner()).await?))
+    }
+
+    async fn delete_provider_refresh(
+        &self,
+        request: Request<v1::DeleteProviderRefreshRequest>,
+    ) -> Answer<v1::DeleteProviderRefreshResponse> {
+        Ok(Response::new(self.delete_refresh(request.into_inner()).await?))
+    }
+
     async fn attach_sandbox_provider(
         &self,
         request: Request<v1::AttachSandboxProviderRequest>,

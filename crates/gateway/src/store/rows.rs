@@ -3,6 +3,7 @@
 pub(crate) mod policy;
 pub(crate) mod profile;
 pub(crate) mod provider;
+pub(crate) mod refresh;
 pub(crate) mod route;
 pub(crate) mod sandbox;
 pub(crate) mod setting;

@@ -16,6 +16,7 @@ mod policy;
 mod probe;
 mod profiles;
 mod providers;
+mod refresh;
 mod route;
 mod sandbox;
 mod session;

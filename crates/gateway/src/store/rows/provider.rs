@@ -116,17 +116,9 @@ impl Store {
             return Ok(None);
         }
         put_credentials(&mut transaction, changed).await?;
-        let rows = sqlx::query(
-            "UPDATE sandboxes SET epoch = epoch + 1
-             WHERE id IN (SELECT sandbox_id FROM attachments WHERE provider_id = ?) RETURNING id",
-        )
-        .bind(&changed.id)
-        .fetch_all(&mut *transaction)
-        .await?;
-        let routed = bump_routed(&mut transaction, &changed.id).await?;
+        let concerned = concern(&mut transaction, &changed.id).await?;
         transaction.commit().await?;
-        let attached = rows.iter().map(|row| sandbox_id(row, "id")).collect::<Result<_, _>>()?;
-        Ok(Some(Concerned { attached, routed }))
+        Ok(Some(concerned))
     }
 
     pub(crate) async fn provider(
@@ -276,6 +268,23 @@ pub(super) async fn attachments(
         all.push(Attached { provider, placeholders });
     }
     Ok((epoch, all))
+}
+
+/// Bumps the epoch of every sandbox that a change of a provider concerns, and tells which they are.
+pub(super) async fn concern(
+    transaction: &mut Transaction<'_, Sqlite>,
+    provider_id: &str,
+) -> Result<Concerned, StoreError> {
+    let rows = sqlx::query(
+        "UPDATE sandboxes SET epoch = epoch + 1
+         WHERE id IN (SELECT sandbox_id FROM attachments WHERE provider_id = ?) RETURNING id",
+    )
+    .bind(provider_id)
+    .fetch_all(&mut **transaction)
+    .await?;
+    let attached = rows.iter().map(|row| sandbox_id(row, "id")).collect::<Result<_, _>>()?;
+    let routed = bump_routed(transaction, provider_id).await?;
+    Ok(Concerned { attached, routed })
 }
 
 /// A provider by its id, within a transaction.

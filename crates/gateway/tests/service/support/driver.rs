@@ -2,28 +2,30 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use openshell_driver::{Driver, DriverError, Observed, Placement};
 use openshell_gateway::Paths;
 use openshell_types::{SandboxId, SandboxSpec};
 use openshell_wire::session::Policy;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::supervisor;
 
-/// What supervisors were pushed, in order.
-pub type Pushed = Arc<Mutex<HashMap<SandboxId, Vec<Policy>>>>;
+/// What was pushed last to each sandbox.
+pub type Pushed = watch::Sender<HashMap<SandboxId, Policy>>;
 
 pub struct FakeDriver {
     paths: Paths,
     running: Mutex<HashMap<SandboxId, JoinHandle<()>>>,
     placed: Mutex<HashMap<SandboxId, SandboxSpec>>,
     token: Mutex<String>,
-    pushed: Pushed,
     pub ensured: AtomicUsize,
+    /// What was pushed last to each sandbox.
+    pub pushed: Pushed,
 }
 
 impl FakeDriver {
@@ -33,8 +35,8 @@ impl FakeDriver {
             running: Mutex::default(),
             placed: Mutex::default(),
             token: Mutex::default(),
-            pushed: Pushed::default(),
             ensured: AtomicUsize::new(0),
+            pushed: watch::Sender::default(),
         }
     }
 
@@ -47,7 +49,7 @@ impl FakeDriver {
     /// What the supervisor of this sandbox was pushed last.
     pub fn pushed(&self, id: &str) -> Option<Policy> {
         let id = SandboxId::parse(id).expect("an id");
-        self.pushed.lock().expect("lock").get(&id).and_then(|all| all.last().cloned())
+        self.pushed.borrow().get(&id).cloned()
     }
 
     /// The token that was given out last.
@@ -81,7 +83,7 @@ impl Driver for FakeDriver {
         let task = tokio::spawn(supervisor::run(
             self.paths.clone(),
             placement.clone(),
-            Arc::clone(&self.pushed),
+            self.pushed.clone(),
         ));
         self.running.lock().expect("lock").insert(id.clone(), task);
         self.placed.lock().expect("lock").insert(id, placement.spec.clone());

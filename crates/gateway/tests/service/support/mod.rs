@@ -3,6 +3,7 @@
 
 mod driver;
 mod supervisor;
+pub mod token;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

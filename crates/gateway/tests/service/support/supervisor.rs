@@ -136,14 +136,14 @@ impl Supervisor {
     ) -> Option<()> {
         match frame.payload? {
             gateway_frame::Payload::Policy(policy) => {
-                let id = self.placement.spec.id.clone();
-                self.pushed.lock().unwrap().entry(id).or_default().push(policy.clone());
                 let refuses = policy.text.contains("# refuse me")
                     || policy.text.contains("refuse-me.example");
                 if !refuses {
                     self.generation = policy.generation;
                 }
                 let error = if refuses { "the kernel said no".into() } else { String::new() };
+                let id = self.placement.spec.id.clone();
+                self.pushed.send_modify(|all| drop(all.insert(id, policy.clone())));
                 let (generation, epoch, digest) = (policy.generation, policy.epoch, policy.digest);
                 send(out, Payload::PolicyAck(PolicyAck { generation, digest, error, epoch })).await;
             }

@@ -19,6 +19,7 @@ mod policy;
 mod profile;
 mod provider;
 mod provider_profile;
+mod refresh;
 mod sandbox;
 mod stream;
 
@@ -36,5 +37,6 @@ pub use policy::{
 pub use profile::{Choice, Gateway, Tls};
 pub use provider::{Provider, ProviderValues};
 pub use provider_profile::{ProfileCredential, ProfileFile, ProfileImport, ProviderProfile};
+pub use refresh::{NewRefresh, RefreshStatus, RefreshStrategy};
 pub use sandbox::{Created, Deletion, ListOptions, NewSandbox, Phase, Sandbox, Selection};
 pub use stream::{Channel, Event, Input, Output, Sender, Stream};

@@ -43,6 +43,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KEY[=VALUE]", group = "source")]
     credential: Vec<String>,
 
+    /// Begin without values: `openshell provider refresh configure` has them got
+    #[arg(long, group = "source")]
+    runtime_credentials: bool,
+
     /// Setting
     #[arg(long, value_name = "K=V")]
     config: Vec<String>,
@@ -84,7 +88,8 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliEr
         None => {
             let has = made.credentials.iter().chain(made.config.keys());
             let has = has.map(|key| escape(key)).collect::<Vec<_>>().join(", ");
-            output::print(&format!("created `{}` with {has}\n", escape(&made.name)))?;
+            let with = if has.is_empty() { String::new() } else { format!(" with {has}") };
+            output::print(&format!("created `{}`{with}\n", escape(&made.name)))?;
             Ok(Exit::OK)
         }
     }

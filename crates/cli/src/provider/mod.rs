@@ -5,6 +5,7 @@ mod delete;
 mod get;
 mod list;
 mod profile;
+mod refresh;
 mod registries;
 mod update;
 pub(crate) mod values;
@@ -47,6 +48,7 @@ enum Verb {
     /// Take a provider from a sandbox
     Detach(Pair),
     Profile(profile::Group),
+    Refresh(refresh::Group),
     #[command(hide = true)]
     ListProfiles(profile::list::Args),
 }
@@ -61,6 +63,7 @@ pub(crate) async fn run(group: Group, context: &Context<'_>) -> Result<Exit, Cli
         Verb::Attach(pair) => attached::attach(pair, context).await,
         Verb::Detach(pair) => attached::detach(pair, context).await,
         Verb::Profile(group) => profile::run(group, context).await,
+        Verb::Refresh(group) => refresh::run(group, context).await,
         Verb::ListProfiles(args) => profile::list::run(args, context).await,
     }
 }

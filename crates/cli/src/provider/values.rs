@@ -84,17 +84,19 @@ pub(crate) fn expiries(given: &[String]) -> Result<BTreeMap<String, Option<Syste
                 )
             };
             let (key, time) = one.split_once('=').ok_or_else(wrong)?;
-            let ms = match time.parse::<u64>() {
-                Ok(ms) => ms,
-                Err(_) => {
-                    let time: Timestamp = time.parse().map_err(|_| wrong())?;
-                    u64::try_from(time.as_millisecond()).map_err(|_| wrong())?
-                }
-            };
-            let time = UNIX_EPOCH.checked_add(Duration::from_millis(ms)).ok_or_else(wrong)?;
-            Ok((key.to_owned(), (ms != 0).then_some(time)))
+            Ok((key.to_owned(), moment(time).ok_or_else(wrong)?))
         })
         .collect()
+}
+
+/// Reads milliseconds since 1970, or RFC 3339; 0 clears one. `None`: it is neither.
+pub(crate) fn moment(text: &str) -> Option<Option<SystemTime>> {
+    let ms = match text.parse::<u64>() {
+        Ok(ms) => ms,
+        Err(_) => u64::try_from(text.parse::<Timestamp>().ok()?.as_millisecond()).ok()?,
+    };
+    let time = UNIX_EPOCH.checked_add(Duration::from_millis(ms))?;
+    Some((ms != 0).then_some(time))
 }
 
 #[cfg(test)]

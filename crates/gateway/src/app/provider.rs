@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use openshell_credential::configured::{configured, missing};
 use openshell_credential::limits::{CONFIG, CREDENTIALS};
+use openshell_credential::profile::Strategy;
 use openshell_credential::{CredentialName, Profile, SecretValue, builtin};
 use openshell_types::{Redacted, SandboxId, SandboxSpec, WorkspaceName};
 use tokio::time::{Instant, timeout_at};
@@ -73,7 +74,7 @@ impl App {
             .credentials()
             .iter()
             // What is renewed may come of its first renewal.
-            .filter(|own| own.refresh.is_none())
+            .filter(|own| !own.refresh.as_ref().is_some_and(|refresh| is_minted(refresh.strategy)))
             .find(|own| own.required && !own.env_vars.iter().any(holds));
         if let Some(missing) = missing {
             let variables = variables(&missing.env_vars).join("` or `");
@@ -412,6 +413,11 @@ fn provider_name(name: &str) -> Result<(), AppError> {
             "1 to 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends";
         AppError::invalid("name", message)
     })
+}
+
+/// Whether a renewal needs no value to begin with.
+fn is_minted(strategy: Strategy) -> bool {
+    !matches!(strategy, Strategy::Static | Strategy::External)
 }
 
 fn variables(names: &[CredentialName]) -> Vec<&str> {

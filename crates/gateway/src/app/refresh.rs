@@ -101,10 +101,8 @@ impl App {
         let found = self.refresh_of(&provider, variable).await?;
         let outcome = self.refreshes.now((found.provider_id, found.variable)).await;
         outcome.map_err(|missed| match missed {
-            Missed::Failed(failure) => match failure.recovery {
-                Recovery::Retry => AppError::Unavailable(failure.message),
-                _ => AppError::Precondition(failure.message),
-            },
+            // Not unavailable, which is the gateway itself when clients read it.
+            Missed::Failed(failure) => AppError::Precondition(failure.message),
             Missed::Superseded => {
                 AppError::Unavailable("it was configured anew or removed meanwhile".to_owned())
             }

@@ -203,7 +203,7 @@ async fn a_refresh_token_that_is_replaced_is_kept_over_a_restart() {
         assert_eq!(request.form["refresh_token"], "refresh-two");
         request.answer(503, "");
     });
-    assert_eq!(rotated.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(rotated.unwrap_err().code(), Code::FailedPrecondition);
 }
 
 #[tokio::test]

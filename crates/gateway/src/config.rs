@@ -48,6 +48,36 @@ impl GatewayConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     upstream: UpstreamSettings,
+    key_command: Option<Vec<String>>,
+}
+
+impl Settings {
+    /// The command that prints the key of the credentials, if the operator has one.
+    pub(crate) fn key_command(&self) -> Option<&[String]> {
+        self.key_command.as_deref()
+    }
+}
+
+/// The table `[credentials]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Credentials {
+    key_command: Option<Vec<String>>,
+}
+
+impl Credentials {
+    /// The command, when there is one.
+    fn read(self) -> Result<Option<Vec<String>>, String> {
+        match &self.key_command {
+            // It runs with the little that a gateway in the background knows: no `PATH`, too.
+            Some(argv) if argv.first().is_none_or(|program| !Path::new(program).is_absolute()) => {
+                Err("`credentials.key_command` is a list whose first entry is the absolute path of \
+                     a program"
+                    .to_owned())
+            }
+            _ => Ok(self.key_command),
+        }
+    }
 }
 
 /// The file as it is written. Not for `Debug`: what was put into it by mistake may be a password.
@@ -55,6 +85,7 @@ pub struct Settings {
 #[serde(deny_unknown_fields, default)]
 struct File {
     upstream: Table,
+    credentials: Credentials,
 }
 
 impl Settings {
@@ -69,7 +100,8 @@ impl Settings {
     fn parse(path: &Path, text: &str) -> Result<Self, GatewayError> {
         let wrong = |detail: String| GatewayError::Settings { path: path.to_owned(), detail };
         let file: File = toml::from_str(text).map_err(|error| wrong(place(text, &error)))?;
-        Ok(Self { upstream: file.upstream.read().map_err(wrong)? })
+        let key_command = file.credentials.read().map_err(wrong)?;
+        Ok(Self { upstream: file.upstream.read().map_err(wrong)?, key_command })
     }
 
     /// How supervisors reach upstreams.

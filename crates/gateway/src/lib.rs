@@ -26,6 +26,7 @@ pub use error::GatewayError;
 pub use paths::{Environment, Paths};
 pub use serve::{MountCheck, Parts, run};
 pub use store::StoreError;
+pub use vault::{Rotation, rotate_key};
 
 /// The version of this gateway, as clients see it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

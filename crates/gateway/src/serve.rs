@@ -32,7 +32,7 @@ use crate::refresh::{Refreshes, Worker};
 use crate::rpc::Rpc;
 use crate::session::{Registry, SessionService};
 use crate::store::Store;
-use crate::vault::Vault;
+use crate::vault::{KeySource, Vault};
 use crate::{GatewayConfig, GatewayError};
 
 /// Checks a host path that a sandbox is to be given (source, target, folders with secrets and our
@@ -60,7 +60,7 @@ pub async fn run(config: GatewayConfig, parts: Parts) -> Result<(), GatewayError
     let lock = take_lock(paths)?;
     let store = Store::open(&paths.database()).await?;
     store.ensure_default_workspace().await?;
-    let vault = Vault::open(&paths.credential_key(), &store).await?;
+    let vault = Vault::open(&KeySource::of(&config), &store).await?;
 
     let (kick, kicks) = Kick::channel();
     let upstream = config.settings.upstream();

@@ -1,16 +1,22 @@
 //! The gateway's keys for what it keeps of others: one seals credentials at rest, the other marks
 //! the placeholders that stand for them.
 
+mod key;
 pub(crate) mod place;
+mod rotate;
+#[cfg(test)]
+mod tests;
 
-use std::path::Path;
 use std::sync::Arc;
 
-use openshell_credential::{Kek, KekError, Minter, SealError, Sealed};
+use openshell_credential::{Kek, Minter, SealError, Sealed};
 use openshell_types::Redacted;
 
 use crate::GatewayError;
 use crate::store::Store;
+
+pub(crate) use key::KeySource;
+pub use rotate::{Rotation, rotate_key};
 
 /// Both keys.
 #[derive(Clone, Debug)]
@@ -28,18 +34,11 @@ const MARK: &str = "placeholder_mark";
 
 impl Vault {
     /// Reads the keys, or makes them on first use.
-    pub(crate) async fn open(key: &Path, store: &Store) -> Result<Self, GatewayError> {
-        let kek = match Kek::load(key) {
-            Err(KekError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-                Kek::create(key)
-            }
-            loaded => loaded,
-        };
-        let kek = kek.map_err(|error| {
-            let what = format!("the key of the credentials, `{}`", key.display());
-            GatewayError::io(what)(std::io::Error::other(error))
-        })?;
-        let mark = match store.setting(MARK).await? {
+    pub(crate) async fn open(source: &KeySource, store: &Store) -> Result<Self, GatewayError> {
+        let held = store.setting(MARK).await?;
+        let by = held.as_deref().map(Sealed::parse).transpose().map_err(|e| unusable(&e))?;
+        let kek = source.key(by.map(|sealed| sealed.by())).await?;
+        let mark = match held {
             Some(text) => open_mark(&kek, &text),
             None => {
                 let mark = Kek::generate().map(|key| key.into_bytes());

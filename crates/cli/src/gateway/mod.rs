@@ -1,6 +1,7 @@
 //! `openshell gateway`: the control plane on this machine.
 
 mod info;
+mod rotate_key;
 mod run;
 mod stop;
 
@@ -30,6 +31,7 @@ pub(crate) enum Verb {
     Run(run::Args),
     Stop(stop::Args),
     Info(info::Args),
+    RotateKey(rotate_key::Args),
 }
 
 pub(crate) async fn run(group: Group, context: &Context<'_>) -> Result<Exit, CliError> {
@@ -37,5 +39,6 @@ pub(crate) async fn run(group: Group, context: &Context<'_>) -> Result<Exit, Cli
         Verb::Run(args) => run::run(args, context).await,
         Verb::Stop(args) => stop::run(args, context).await,
         Verb::Info(args) => info::run(args, context).await,
+        Verb::RotateKey(args) => rotate_key::run(args, context).await,
     }
 }

@@ -44,14 +44,7 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliEr
         umask(Mode::from_raw_mode(0o022));
     }
     log(context.verbosity());
-    let variable = |name| context.config.variable(name).map(ToOwned::to_owned);
-    let environment = Environment {
-        home: variable("HOME"),
-        xdg_config_home: variable("XDG_CONFIG_HOME"),
-        xdg_state_home: variable("XDG_STATE_HOME"),
-        openshell_sandbox: variable("OPENSHELL_SANDBOX"),
-    };
-    let config = GatewayConfig::load(&environment).map_err(failed)?;
+    let config = GatewayConfig::load(&environment(context)).map_err(failed)?;
     let supervisor_binary = supervisor_beside_executable()
         .map_err(|error| CliError::new(Exit::FAILED, error.to_string()))?;
     let driver = Native::new(NativeConfig {
@@ -67,6 +60,17 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliEr
     let parts = Parts { driver: Arc::new(driver), mount_check, shutdown };
     openshell_gateway::run(config, parts).await.map_err(failed)?;
     Ok(Exit::OK)
+}
+
+/// What a gateway knows of where it is started.
+pub(super) fn environment(context: &Context<'_>) -> Environment {
+    let variable = |name| context.config.variable(name).map(ToOwned::to_owned);
+    Environment {
+        home: variable("HOME"),
+        xdg_config_home: variable("XDG_CONFIG_HOME"),
+        xdg_state_home: variable("XDG_STATE_HOME"),
+        openshell_sandbox: variable("OPENSHELL_SANDBOX"),
+    }
 }
 
 fn mount_check(source: &Path, target: &Path, forbidden: &[PathBuf]) -> Result<PathBuf, String> {
@@ -110,7 +114,7 @@ fn end_on_signals(shutdown: &CancellationToken) -> Result<(), CliError> {
     Ok(())
 }
 
-fn failed(error: GatewayError) -> CliError {
+pub(super) fn failed(error: GatewayError) -> CliError {
     let message = error.to_string();
     match error {
         GatewayError::NoHome | GatewayError::Settings { .. } | GatewayError::SocketPath(_) => {

@@ -23,6 +23,16 @@ Examples:
 pub(crate) struct Args {}
 
 pub(crate) async fn run(_: Args, context: &Context<'_>) -> Result<Exit, CliError> {
+    output::print(if stop(context).await? {
+        "stopped the gateway; sandboxes go on\n"
+    } else {
+        "no gateway runs\n"
+    })?;
+    Ok(Exit::OK)
+}
+
+/// Stops the local gateway; `false` when none runs.
+pub(super) async fn stop(context: &Context<'_>) -> Result<bool, CliError> {
     let gateway = context.gateway()?;
     if !gateway.is_beside() {
         return Err(CliError::usage(format!("gateway `{}` is not local", gateway.name()))
@@ -30,10 +40,7 @@ pub(crate) async fn run(_: Args, context: &Context<'_>) -> Result<Exit, CliError
     }
     let client = match Client::connect(&gateway, context.workspace()).await {
         Ok(client) => client,
-        Err(ClientError::Unavailable(_)) => {
-            output::print("no gateway runs\n")?;
-            return Ok(Exit::OK);
-        }
+        Err(ClientError::Unavailable(_)) => return Ok(false),
         Err(error) => return Err(error.into()),
     };
     match client.shutdown().await {
@@ -49,6 +56,5 @@ pub(crate) async fn run(_: Args, context: &Context<'_>) -> Result<Exit, CliError
     if timeout(DEADLINE, gone).await.is_err() {
         return Err(CliError::new(Exit::FAILED, "the gateway still answers after 10 s"));
     }
-    output::print("stopped the gateway; sandboxes go on\n")?;
-    Ok(Exit::OK)
+    Ok(true)
 }

@@ -160,3 +160,17 @@ fn the_file_with_the_password_is_its_owners_alone() {
         assert!(read_auth(&path).unwrap_err().contains("belongs to"));
     }
 }
+
+#[test]
+fn the_command_for_the_key_is_an_absolute_path_with_arguments() {
+    let path = Path::new("/gateway.toml");
+    let parse = |text: &str| Settings::parse(path, &format!("[credentials]\n{text}"));
+    let settings = parse("key_command = [\"/usr/bin/pass\", \"show\", \"key\"]").unwrap();
+    let command: Vec<&str> = settings.key_command().unwrap().iter().map(String::as_str).collect();
+    assert_eq!(command, ["/usr/bin/pass", "show", "key"]);
+    assert_eq!(parse("").unwrap().key_command(), None);
+    for bad in ["[]", "[\"pass\"]", "\"/usr/bin/pass show\""] {
+        let refused = parse(&format!("key_command = {bad}")).unwrap_err().to_string();
+        assert!(refused.contains("key_command") || refused.contains("line 2"), "{refused}");
+    }
+}

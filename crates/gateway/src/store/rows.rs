@@ -6,5 +6,6 @@ pub(crate) mod provider;
 pub(crate) mod refresh;
 pub(crate) mod route;
 pub(crate) mod sandbox;
+mod sealed;
 pub(crate) mod setting;
 pub(crate) mod workspace;

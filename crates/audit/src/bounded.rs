@@ -92,9 +92,11 @@ impl Http {
         }
         cut(&mut self.method, NAME_BYTES);
         cut(&mut self.path, TEXT_BYTES);
-        self.operations.truncate(OPERATIONS);
-        for operation in &mut self.operations {
-            cut(operation, NAME_BYTES);
+        for names in [&mut self.operations, &mut self.credentials] {
+            names.truncate(OPERATIONS);
+            for name in names {
+                cut(name, NAME_BYTES);
+            }
         }
         cut_some(&mut self.rule, NAME_BYTES);
         if let Some(reason) = &mut self.reason {

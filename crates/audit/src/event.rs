@@ -86,6 +86,9 @@ pub struct Http {
     pub path: String,
     /// What it asks for beyond that: the GraphQL fields, or the calls with their tools.
     pub operations: Vec<String>,
+    /// The credentials that were put into it, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<String>,
     /// The rule that allowed it or came closest.
     pub rule: Option<String>,
     /// Why it was not allowed, did not succeed, or was only noted.

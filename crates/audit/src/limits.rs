@@ -6,7 +6,7 @@ pub const TEXT_BYTES: usize = 1024;
 pub const NAME_BYTES: usize = 253;
 /// Longest path of an executable, in bytes: PATH_MAX would let one event fill a screen.
 pub const PATH_BYTES: usize = 512;
-/// Most operations of one request; the rest are left out.
+/// Most operations of one request, and most credentials in it; the rest are left out.
 pub const OPERATIONS: usize = 16;
 /// Most arguments of a command; a last one `…` stands for the rest.
 pub const ARGV_ITEMS: usize = 32;

@@ -215,6 +215,7 @@ fn http(event: &Http) -> Body {
             "way": way(event.way),
             "generation": event.generation,
             "operations": event.operations,
+            "credentials": (!event.credentials.is_empty()).then_some(&event.credentials),
             "line": event.reason.as_ref().and_then(|reason| reason.line),
             "nearest": event.reason.as_ref().and_then(|reason| reason.nearest.as_deref()),
         },

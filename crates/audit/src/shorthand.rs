@@ -51,6 +51,9 @@ fn http(line: &mut String, event: &Http) -> fmt::Result {
     for operation in &event.operations {
         write!(line, " {}", Safe(operation))?;
     }
+    for name in &event.credentials {
+        write!(line, " with:{}", Safe(name))?;
+    }
     detail(line, event.reason.as_ref())
 }
 

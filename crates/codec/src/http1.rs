@@ -13,6 +13,6 @@ mod tests;
 
 pub use body::{Chunk, ChunkError, ChunkedReader};
 pub use error::HeadError;
-pub use forward::{Forwarded, goes_upstream};
+pub use forward::{Forwarded, goes_upstream, host_value};
 pub use head::{Body, Guess, Header, RequestHead, Target, Version, looks_like_request};
 pub use response::{ResponseBody, ResponseHead, goes_to_client};

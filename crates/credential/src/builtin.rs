@@ -43,8 +43,9 @@ static ALL: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
     read.collect()
 });
 
-const TEXTS: [&str; 13] = [
+const TEXTS: [&str; 14] = [
     include_str!("../profiles/anthropic.yaml"),
+    include_str!("../profiles/aws-s3.yaml"),
     include_str!("../profiles/claude-code.yaml"),
     include_str!("../profiles/codex.yaml"),
     include_str!("../profiles/deepinfra.yaml"),

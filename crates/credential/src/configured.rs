@@ -4,6 +4,7 @@
 //! What comes of it is read again as a profile is, so nothing that a file could not say gets in.
 
 mod registry;
+mod s3;
 mod site;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,9 @@ pub fn configured<'a>(
     if profile.id() == registry::TYPE {
         return Ok(registry::profiles(config)?.into_iter().map(Cow::Owned).collect());
     }
+    if profile.id() == s3::TYPE {
+        return Ok(vec![Cow::Owned(s3::profile(config)?)]);
+    }
     let Some(key) = base_url_key(profile.id()) else { return Ok(vec![Cow::Borrowed(profile)]) };
     let Some(url) = config.get(key) else { return Ok(vec![Cow::Borrowed(profile)]) };
     let site = Site::parse(url).map_err(|why| error(key, why))?;
@@ -58,6 +62,9 @@ pub fn environment(
 ) -> BTreeMap<String, String> {
     if profile.id() == registry::TYPE {
         return registry::environment(config, placeholders);
+    }
+    if profile.id() == s3::TYPE {
+        return s3::environment(config);
     }
     let key = base_url_key(profile.id());
     let entry = key.and_then(|key| config.get_key_value(key));

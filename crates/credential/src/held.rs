@@ -70,6 +70,11 @@ impl Held {
         let bindings = bindings.into_iter().map(Bound::new).collect();
         Self { name, placeholder, secret, expires_ms, bindings }
     }
+
+    /// The provider's name.
+    pub(crate) fn provider(&self) -> &str {
+        self.name.rsplit_once('/').map_or(self.name.as_str(), |(provider, _)| provider)
+    }
 }
 
 impl Bound {

@@ -16,6 +16,7 @@ mod place;
 mod placeholder;
 pub mod profile;
 mod seal;
+mod sigv4;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -28,4 +29,5 @@ pub use place::{Asked, Placed};
 pub use placeholder::{Minter, Placeholder, Shape, looks_secret};
 pub use profile::{Category, CredentialSpec, Placement, Profile};
 pub use seal::{Kek, KekError, KekId, SealError, Sealed, rewrap};
+pub use sigv4::Unsignable;
 pub use value::{CredentialName, NameError, SecretValue, ValueError};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::sigv4::Unsignable;
+
 /// Why a request is denied for the credentials in it. Names are told, values never.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Misuse {
@@ -44,6 +46,13 @@ pub enum Misuse {
         /// What hinders it.
         why: String,
     },
+    /// It is to be signed, and cannot be or must not.
+    Unsignable {
+        /// With which credential, where that is known.
+        name: Option<String>,
+        /// What is wrong with it.
+        why: Unsignable,
+    },
 }
 
 /// A place in a request.
@@ -70,7 +79,15 @@ impl Misuse {
             Self::Plain { .. } => "credential_unencrypted",
             Self::Unfit { .. } => "credential_unfit",
             Self::Unread { .. } => "credential_unread",
+            Self::Unsignable { why: Unsignable::Scope { .. }, .. } => "credential_scope",
+            Self::Unsignable { .. } => "credential_signature",
         }
+    }
+}
+
+impl From<Unsignable> for Misuse {
+    fn from(why: Unsignable) -> Self {
+        Self::Unsignable { name: None, why }
     }
 }
 
@@ -103,6 +120,8 @@ impl fmt::Display for Misuse {
                 "the body cannot be searched for placeholders, as it must be at a server to which a \
                  credential is bound: {why}; send it without a Content-Encoding"
             ),
+            Self::Unsignable { name: Some(name), why } => write!(f, "`{name}`: {why}"),
+            Self::Unsignable { name: None, why } => why.fmt(f),
         }
     }
 }

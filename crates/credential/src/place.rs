@@ -15,6 +15,8 @@ use crate::misuse::{Misuse, Place};
 pub struct Asked<'a> {
     /// Where it goes.
     pub to: &'a Authority,
+    /// Its method.
+    pub method: &'a str,
     /// Whether it is encrypted on its way there.
     pub is_secure: bool,
     /// Its canonical target.
@@ -61,8 +63,9 @@ impl Credentials {
             return Ok(placed);
         }
         let search = Search { credentials: self, asked, now_ms };
+        let signs = search.signs()?;
         for (at, header) in asked.headers.iter().enumerate() {
-            if !goes_upstream(&header.name) {
+            if !goes_upstream(&header.name) || signs.takes(at, header) {
                 continue;
             }
             if let Some(value) = search.field(header, &mut placed.names)? {
@@ -70,6 +73,7 @@ impl Credentials {
             }
         }
         placed.target = search.target(&mut placed.names)?;
+        search.sign(&signs, &mut placed)?;
         Ok(placed)
     }
 
@@ -102,15 +106,15 @@ impl Asked<'_> {
 }
 
 /// One look through a request.
-struct Search<'a> {
-    credentials: &'a Credentials,
-    asked: &'a Asked<'a>,
-    now_ms: i64,
+pub(crate) struct Search<'a> {
+    pub(crate) credentials: &'a Credentials,
+    pub(crate) asked: &'a Asked<'a>,
+    pub(crate) now_ms: i64,
 }
 
 impl<'a> Search<'a> {
     /// What is bound here, in places that fit.
-    fn bound(
+    pub(crate) fn bound(
         &self,
         fits: impl Fn(&Placement) -> bool,
     ) -> impl Iterator<Item = (&'a Held, &'a Bound)> {
@@ -131,11 +135,17 @@ impl<'a> Search<'a> {
         let Some((held, _)) = self.bound(fits).find(|(held, _)| held.placeholder == token) else {
             return Ok(None);
         };
+        self.check(held, names)?;
+        Ok(Some(&held.secret))
+    }
+
+    /// Whether a value may go out now, over this connection. Notes its name.
+    pub(crate) fn check(&self, held: &Held, names: &mut Vec<String>) -> Result<(), Misuse> {
         self.asked.may_carry(held, self.now_ms)?;
         if !names.contains(&held.name) {
             names.push(held.name.clone());
         }
-        Ok(Some(&held.secret))
+        Ok(())
     }
 
     /// The value that goes out in this field, when it is another.

@@ -17,6 +17,10 @@
 //! | C0203 | a credential for a wildcard, or for too many ports |
 //! | C0204 | a credential that would go out without encryption |
 //! | C0205 | a credential that no request has |
+//! | C0206 | signatures for no region |
+//!
+//! An endpoint with `credential_signing` has its requests signed with the credentials whose variables
+//! are `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
 
 mod binding;
 mod check;

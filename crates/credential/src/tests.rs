@@ -54,7 +54,7 @@ fn place(to: &str, target: &str, fields: &[(&str, &str)]) -> Result<Placed, Misu
         .map(|(name, value)| Header { name: (*name).to_owned(), value: value.as_bytes().to_vec() })
         .collect();
     let to = Authority::parse(to).unwrap();
-    let asked = Asked { to: &to, is_secure: true, target, headers: &headers };
+    let asked = Asked { to: &to, method: "GET", is_secure: true, target, headers: &headers };
     credentials().place(&asked, 1000)
 }
 
@@ -224,7 +224,8 @@ fn an_expired_value_and_an_open_line_are_refused() {
     let mut credentials = credentials();
     let headers = [Header { name: "x-api-key".into(), value: KEY.into() }];
     let to = Authority::parse("api.example.com:443").unwrap();
-    let asked = Asked { to: &to, is_secure: true, target: "/v1/m", headers: &headers };
+    let asked =
+        Asked { to: &to, method: "GET", is_secure: true, target: "/v1/m", headers: &headers };
     let open = Asked { is_secure: false, ..asked };
     let name = "claude/KEY".to_owned();
     assert_eq!(credentials.place(&open, 0).unwrap_err(), Misuse::Plain { name: name.clone() });

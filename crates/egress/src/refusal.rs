@@ -2,7 +2,7 @@
 
 use openshell_audit::{Destination, Reason};
 use openshell_codec::http1::HeadError;
-use openshell_credential::Misuse;
+use openshell_credential::{Misuse, Unsignable};
 use openshell_policy::Explanation;
 use openshell_types::Authority;
 use rustls::AlertDescription;
@@ -85,6 +85,11 @@ impl Refusal {
             Misuse::Unknown { .. } => "invalid_credential_placeholder",
             Misuse::Expired { .. } => "credential_unavailable",
             Misuse::Plain { .. } | Misuse::Unread { .. } => "uninspected_credentials",
+            // SECURITY: I10.
+            Misuse::Unsignable { why: Unsignable::Scope { .. }, .. } => {
+                "credential_endpoint_mismatch"
+            }
+            Misuse::Unsignable { .. } => "credential_injection_failed",
         };
         Self::new(403, error, misuse.predicate(), misuse.to_string())
     }

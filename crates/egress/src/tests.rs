@@ -22,6 +22,7 @@ mod requests;
 mod resolving;
 mod revocation;
 mod secure;
+mod signing;
 mod silence;
 mod streams;
 mod upstream_proxy;

@@ -54,11 +54,71 @@ pub enum Placement {
     Path(String),
     /// Within the body, or a message over a WebSocket: beside another placement, or alone.
     Body,
+    /// In the signature of the request.
+    SigV4(SigV4),
+}
+
+/// A part of what signs requests in version 4 of AWS's way, and what they may be signed for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigV4 {
+    /// Which of them it is.
+    pub part: SigV4Part,
+    /// The service, as signatures have it: `s3`.
+    pub service: String,
+    /// The region.
+    pub region: String,
+}
+
+/// What signs together. One provider has at most one of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SigV4Part {
+    /// The id of the key, which stands in the signature.
+    KeyId,
+    /// The key itself, which is never sent.
+    Secret,
+    /// What goes along with a key that ends to be good.
+    Token,
+}
+
+impl SigV4Part {
+    /// The part that a variable holds, by the names that all programs of AWS know.
+    pub fn of_variable(name: &str) -> Option<Self> {
+        match name {
+            "AWS_ACCESS_KEY_ID" => Some(Self::KeyId),
+            "AWS_SECRET_ACCESS_KEY" => Some(Self::Secret),
+            "AWS_SESSION_TOKEN" => Some(Self::Token),
+            _ => None,
+        }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::KeyId => "key",
+            Self::Secret => "secret",
+            Self::Token => "token",
+        }
+    }
+}
+
+impl SigV4 {
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(':');
+        let part = words.next()?;
+        let part = [SigV4Part::KeyId, SigV4Part::Secret, SigV4Part::Token]
+            .into_iter()
+            .find(|one| one.as_str() == part)?;
+        let (service, region) = (words.next()?, words.next()?);
+        let is_all = words.next().is_none() && is_word(service) && is_word(region);
+        is_all.then(|| Self { part, service: service.to_owned(), region: region.to_owned() })
+    }
 }
 
 /// A placement that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a placement is `authorization`, `header:NAME`, `query:NAME`, `path:TEMPLATE` or `body`")]
+#[error(
+    "a placement is `authorization`, `header:NAME`, `query:NAME`, `path:TEMPLATE`, `body` or \
+     `sigv4:PART:SERVICE:REGION`"
+)]
 pub struct PlacementError;
 
 impl Placement {
@@ -72,6 +132,7 @@ impl Placement {
             Some(("path", template)) if template.matches(CREDENTIAL).count() == 1 => {
                 Ok(Self::Path(template.to_owned()))
             }
+            Some(("sigv4", rest)) => SigV4::parse(rest).map(Self::SigV4).ok_or(PlacementError),
             _ => Err(PlacementError),
         }
     }
@@ -85,6 +146,9 @@ impl std::fmt::Display for Placement {
             Self::Query(name) => write!(f, "query:{name}"),
             Self::Path(template) => write!(f, "path:{template}"),
             Self::Body => f.write_str("body"),
+            Self::SigV4(SigV4 { part, service, region }) => {
+                write!(f, "sigv4:{}:{service}:{region}", part.as_str())
+            }
         }
     }
 }
@@ -98,15 +162,28 @@ fn is_token(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
+/// Whether it can be a service or a region.
+fn is_word(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(plain)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn placements_read_what_they_write() {
-        for text in
-            ["authorization", "header:x-api-key", "query:key", "path:/bot{credential}/**", "body"]
-        {
+        for text in [
+            "authorization",
+            "header:x-api-key",
+            "query:key",
+            "path:/bot{credential}/**",
+            "body",
+            "sigv4:key:s3:eu-central-1",
+            "sigv4:secret:s3:us-east-1",
+            "sigv4:token:s3:us-east-1",
+        ] {
             assert_eq!(Placement::parse(text).expect(text).to_string(), text);
         }
         for bad in [
@@ -119,6 +196,11 @@ mod tests {
             "query:",
             "path:/x",
             "path:{credential}{credential}",
+            "sigv4:key:s3",
+            "sigv4:key:s3:",
+            "sigv4:other:s3:us-east-1",
+            "sigv4:key:s3:us/east",
+            "sigv4:key:s3:us-east-1:more",
         ] {
             assert_eq!(Placement::parse(bad), Err(PlacementError), "{bad}");
         }

@@ -14,7 +14,9 @@ mod redacted;
 mod route;
 mod spec;
 
-pub use credential::{Binding, CREDENTIAL, Credential, CredentialSet, Placement, PlacementError};
+pub use credential::{
+    Binding, CREDENTIAL, Credential, CredentialSet, Placement, PlacementError, SigV4, SigV4Part,
+};
 pub use digest::{Digest, DigestError};
 pub use file::FileId;
 pub use generation::Generation;

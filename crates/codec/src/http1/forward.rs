@@ -85,7 +85,7 @@ impl RequestHead {
 const EXTENSIONS: &str = "sec-websocket-extensions";
 
 /// The authority as `Host` has it: the default port is left out.
-fn host_value(authority: &Authority, default_port: u16) -> String {
+pub fn host_value(authority: &Authority, default_port: u16) -> String {
     if authority.port.number() == default_port {
         authority.host.to_string()
     } else {

@@ -50,7 +50,7 @@ fn each_that_has_endpoints_makes_a_rule() {
         .iter()
         .filter_map(|one| one.profile.policy_rule(&format!("_provider_{}", one.profile.id())))
         .collect();
-    assert_eq!(rules.len(), 10);
+    assert_eq!(rules.len(), 11);
     assert!(empty.join(&rules).unwrap().endpoint_views().count() >= 12);
 }
 

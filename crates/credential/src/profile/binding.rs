@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use openshell_policy::{EndpointHost, EndpointView, Fragment};
-use openshell_types::{Host, Placement as Told, Port};
+use openshell_types::{Host, Placement as Told, Port, SigV4, SigV4Part};
 
 use super::credential::{CredentialSpec, Placement};
 use crate::limits::BOUND_PORTS;
@@ -42,7 +42,7 @@ pub(super) fn bindings(credentials: &[CredentialSpec], fragment: &Fragment) -> V
     for spec in credentials {
         for endpoint in fragment.endpoints().filter(is_read) {
             let Some(EndpointHost::One(host)) = &endpoint.host else { continue };
-            all.extend(placements(spec).map(|placement| Binding {
+            all.extend(placements(spec, &endpoint).map(|placement| Binding {
                 credential: spec.name.clone(),
                 host: host.clone(),
                 ports: ports(&endpoint.ports),
@@ -54,16 +54,35 @@ pub(super) fn bindings(credentials: &[CredentialSpec], fragment: &Fragment) -> V
     all
 }
 
-/// Where in a request a credential stands, as a supervisor is told.
-fn placements(spec: &CredentialSpec) -> impl Iterator<Item = Told> {
-    let told = spec.placement.as_ref().map(|placement| match placement {
-        Placement::Bearer | Placement::Basic => Told::Authorization,
-        Placement::Header { name } if name == "authorization" => Told::Authorization,
-        Placement::Header { name } => Told::Header(name.clone()),
-        Placement::Query { name } => Told::Query(name.clone()),
-        Placement::Path { template } => Told::Path(template.clone()),
+/// Where in requests to an endpoint a credential stands, as a supervisor is told.
+fn placements(
+    spec: &CredentialSpec,
+    endpoint: &EndpointView<'_>,
+) -> impl Iterator<Item = Told> + use<> {
+    let signed = endpoint.signing.zip(part(spec)).map(|((service, region), part)| {
+        let region = region.map(str::to_owned);
+        region.map(|region| Told::SigV4(SigV4 { part, service: service.to_owned(), region }))
     });
-    told.into_iter().chain(spec.in_body.then_some(Told::Body))
+    let told = || {
+        spec.placement.as_ref().map(|placement| match placement {
+            Placement::Bearer | Placement::Basic => Told::Authorization,
+            Placement::Header { name } if name == "authorization" => Told::Authorization,
+            Placement::Header { name } => Told::Header(name.clone()),
+            Placement::Query { name } => Told::Query(name.clone()),
+            Placement::Path { template } => Told::Path(template.clone()),
+        })
+    };
+    // What signs stands nowhere else.
+    let (told, in_body) = match signed {
+        Some(signed) => (signed, false),
+        None => (told(), spec.in_body),
+    };
+    told.into_iter().chain(in_body.then_some(Told::Body))
+}
+
+/// What of a signature a credential is, by its variables.
+pub(super) fn part(spec: &CredentialSpec) -> Option<SigV4Part> {
+    spec.env_vars.iter().find_map(|name| SigV4Part::of_variable(name.as_str()))
 }
 
 /// Whether requests to an endpoint are read.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use openshell_policy::yaml::{Findings, Position, shown};
 use openshell_policy::{EndpointHost, EndpointView};
 
-use super::binding::{is_read, ports};
+use super::binding::{is_read, part, ports};
 use super::{CredentialSpec, Draft, Profile};
 use crate::limits::BOUND_PORTS;
 
@@ -19,9 +19,14 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     outputs(draft, findings);
     // Without a placement nothing is put anywhere.
     let is_placed = draft.profile.credentials.iter().any(CredentialSpec::is_placed);
-    let bound = || draft.profile.endpoints().filter(|_| is_placed);
+    let signs = draft.profile.credentials.iter().any(|spec| part(spec).is_some());
+    let is_bound = |own: &EndpointView<'_>| is_placed || signs && own.signing.is_some();
+    let bound = || draft.profile.endpoints().filter(is_bound);
     for endpoint in bound().filter(is_read) {
         refuse_wide(&endpoint, findings);
+    }
+    for endpoint in draft.profile.endpoints() {
+        refuse_no_region(&endpoint, findings);
     }
     if findings.has_errors() {
         return;
@@ -42,7 +47,10 @@ fn unused(draft: &Draft, findings: &mut Findings) {
             let help = "name the variables in which programs look for it".to_owned();
             findings.warning("C0201", *at, message, Some(help));
         }
-        if has_endpoints && !spec.is_placed() && !is_renewal(&draft.profile, spec) {
+        let signs =
+            part(spec).is_some() && draft.profile.endpoints().any(|own| own.signing.is_some());
+        let is_used = spec.is_placed() || signs || is_renewal(&draft.profile, spec);
+        if has_endpoints && !is_used {
             let message = format!("no request has `{}`: it has no `auth_style`", spec.name);
             let help = "say where in a request it stands: `auth_style: bearer`".to_owned();
             findings.warning("C0205", *at, message, Some(help));
@@ -107,6 +115,18 @@ fn refuse_wide(endpoint: &EndpointView<'_>, findings: &mut Findings) {
             endpoint.at,
             format!("the credentials would go to more than {BOUND_PORTS} ports"),
             "name the ports that are meant".to_owned(),
+        );
+    }
+}
+
+/// SECURITY: I10; nothing is signed for whatever region a program likes.
+fn refuse_no_region(endpoint: &EndpointView<'_>, findings: &mut Findings) {
+    if let Some((_, None)) = endpoint.signing {
+        findings.error_with_help(
+            "C0206",
+            endpoint.at,
+            "`credential_signing` of a profile needs a `signing_region`".to_owned(),
+            "name the region of this host: `signing_region: eu-central-1`".to_owned(),
         );
     }
 }

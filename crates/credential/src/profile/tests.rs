@@ -296,3 +296,26 @@ fn codes_of_findings_are_in_the_page_about_them() {
         assert!(page.contains(&code), "{code}");
     }
 }
+
+#[test]
+fn i10_what_signs_is_bound_where_an_endpoint_says_for_what() {
+    let with = |endpoint: &str| {
+        format!(
+            "credentials: [{{ name: a, env_vars: [AWS_ACCESS_KEY_ID] }}, \
+             {{ name: b, env_vars: [OTHER], auth_style: bearer }}]\n\
+             endpoints: [{{ host: {endpoint} }}]\n\
+             binaries: [{{ path: /usr/bin/curl }}]"
+        )
+    };
+    let signing = "port: 443, protocol: rest, access: full, enforcement: enforce, \
+                   credential_signing: sigv4, signing_service: s3";
+    let fine = with(&format!("a.test, {signing}, signing_region: eu-1"));
+    assert_eq!(codes(&fine), [""; 0]);
+    let profile = good(&format!("id: x\n{fine}"));
+    let bound: Vec<String> =
+        profile.bindings().iter().map(|own| own.placement.to_string()).collect();
+    assert_eq!(bound, ["sigv4:key:s3:eu-1", "authorization"]);
+    assert_eq!(codes(&with(&format!("a.test, {signing}"))), ["C0206"]);
+    let wide = with(&format!("\"*.a.test\", {signing}, signing_region: eu-1"));
+    assert!(codes(&wide).contains(&"C0203"));
+}

@@ -51,7 +51,7 @@ fn fill(
     body: &str,
 ) -> Result<Option<(String, Vec<String>)>, Misuse> {
     let to = Authority::parse("api.example.com:443").unwrap();
-    let asked = Asked { to: &to, is_secure: true, target: path, headers: &[] };
+    let asked = Asked { method: "POST", to: &to, is_secure: true, target: path, headers: &[] };
     let filled = credentials().fill(&asked, kind(content_type), body.as_bytes(), 0)?;
     Ok(filled.map(|own| (String::from_utf8(own.body.expose().clone()).unwrap(), own.names)))
 }
@@ -129,7 +129,7 @@ fn i02_a_value_is_put_nowhere_else() {
 #[test]
 fn an_expired_value_and_an_open_line_are_refused() {
     let to = Authority::parse("api.example.com:443").unwrap();
-    let asked = Asked { to: &to, is_secure: true, target: "/in/x", headers: &[] };
+    let asked = Asked { method: "POST", to: &to, is_secure: true, target: "/in/x", headers: &[] };
     let all = credentials();
     let fill = |asked: &Asked<'_>, now| all.fill(asked, Some(Kind::Text), KEY.as_bytes(), now);
     let name = || "a/KEY".to_owned();
@@ -143,7 +143,7 @@ fn an_expired_value_and_an_open_line_are_refused() {
 #[test]
 fn a_message_is_what_it_looks_like() {
     let to = Authority::parse("api.example.com:443").unwrap();
-    let asked = Asked { to: &to, is_secure: true, target: "/in/ws", headers: &[] };
+    let asked = Asked { method: "POST", to: &to, is_secure: true, target: "/in/ws", headers: &[] };
     for (text, sent) in [
         (format!(r#"["{KEY}"]"#), r#"["real \"key\\ &ä"]"#),
         (format!("AUTH {TOKEN}"), "AUTH real-token"),

@@ -293,7 +293,8 @@ impl Reading {
         target: &str,
         headers: &[Header],
     ) -> Result<Placed, Refusal> {
-        let asked = Using { to: permit.to(), is_secure: self.is_secure, target, headers };
+        let (to, method, is_secure) = (permit.to(), self.method.as_str(), self.is_secure);
+        let asked = Using { to, method, is_secure, target, headers };
         permit
             .credentials()
             .place(&asked, Timestamp::now().as_millisecond())
@@ -309,7 +310,8 @@ impl Reading {
         body: &[u8],
         placed: &mut Placed,
     ) -> Result<Option<Vec<u8>>, Refusal> {
-        let asked = Using { to: permit.to(), is_secure: self.is_secure, target, headers };
+        let (to, method, is_secure) = (permit.to(), self.method.as_str(), self.is_secure);
+        let asked = Using { to, method, is_secure, target, headers };
         let filled = searched::fill(permit.credentials(), &asked, body);
         let Some(filled) = filled.map_err(|misuse| self.misused(&misuse))? else { return Ok(None) };
         placed.names.extend(filled.names);
@@ -429,8 +431,8 @@ impl Reading {
         message: &Message,
     ) -> Result<Option<Message>, Refusal> {
         let target = self.target.to_string();
-        let (to, headers) = (permit.to(), &[][..]);
-        let asked = Using { to, is_secure: self.is_secure, target: &target, headers };
+        let (to, method, is_secure) = (permit.to(), self.method.as_str(), self.is_secure);
+        let asked = Using { to, method, is_secure, target: &target, headers: &[] };
         searched::fill_message(permit.credentials(), &asked, message)
             .map_err(|misuse| self.misused(&misuse))
     }

@@ -35,6 +35,7 @@ impl RequestRecord {
             method: String::new(),
             path: String::new(),
             operations: Vec::new(),
+            credentials: Vec::new(),
             rule: None,
             reason: None,
             generation: session.context.policy.borrow().generation,
@@ -73,6 +74,7 @@ impl RequestRecord {
     pub(crate) fn allowed(mut self, passed: &Passed, address: Option<IpAddr>) -> bool {
         self.http.rule = Some(passed.rule.clone());
         self.http.operations.clone_from(&passed.operations);
+        self.http.credentials.clone_from(&passed.placed.names);
         self.http.destination.address = address;
         let is_noted = passed.noted.is_some();
         self.http.outcome = if is_noted { Outcome::Noted } else { Outcome::Allowed };

@@ -36,6 +36,8 @@ pub struct EndpointView<'a> {
     pub allows_uninspected: bool,
     /// `credential_binding.provider`: whose credentials are meant for it.
     pub provider: Option<&'a str>,
+    /// `signing_service` and `signing_region`: what its requests are signed for.
+    pub signing: Option<(&'a str, Option<&'a str>)>,
 }
 
 /// The host of an endpoint.
@@ -80,13 +82,16 @@ impl Fragment {
     }
 
     /// A policy with this one rule under `key`, to be joined to another. `None` when nothing leads
-    /// anywhere.
+    /// anywhere. What requests are signed for is not in it: that goes with the credentials.
     pub fn rule(&self, key: &str) -> Option<Document> {
         if self.0.endpoints.is_empty() {
             return None;
         }
         let key = Spanned { value: key.to_owned(), at: Position::default() };
-        let rule = Rule { name: key.value.clone(), key, ..self.0.clone() };
+        let mut rule = Rule { name: key.value.clone(), key, ..self.0.clone() };
+        for endpoint in &mut rule.endpoints {
+            endpoint.options.signing = None;
+        }
         Some(Document { rules: vec![rule], ..Document::empty() })
     }
 }
@@ -118,6 +123,11 @@ impl<'a> EndpointView<'a> {
             is_raw: endpoint.raw,
             allows_uninspected: endpoint.options.allow_uninspected_credentials,
             provider: endpoint.options.credential_provider.as_deref(),
+            signing: endpoint
+                .options
+                .signing
+                .as_ref()
+                .map(|signing| (signing.service.as_str(), signing.region.as_deref())),
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn signature(request: &Request<'_>, claimed: &Claimed<'_>, secret: &s
     let date = request.fields.get(DATE).map_or("", |date| date.expose().as_str());
     let text =
         format!("AWS4-HMAC-SHA256\n{date}\n{}\n{}", claimed.scope(), hex::encode(hash.as_ref()));
-    let mut key = Zeroizing::new(format!("AWS4{secret}").into_bytes());
+    let mut key = Zeroizing::new(["AWS4", secret].concat().into_bytes());
     for word in [claimed.day, claimed.region, claimed.service, "aws4_request"] {
         key = Zeroizing::new(mac(&key, word));
     }

@@ -116,6 +116,9 @@ pub fn bad_input_is_told(run_as: RunAs) {
         );
         fails(&["b", "--type", "generic", "--credential", "K=a\r\nb: c"], "line break");
         fails(&["b", "--type", "anthropic", "--from-existing"], "no credential");
+        let of_s3 = ["b", "--type", "aws-s3", "--credential", "AWS_ACCESS_KEY_ID=x"];
+        let region = ["--credential", "AWS_SECRET_ACCESS_KEY=x", "--config", "AWS_REGION=EU"];
+        fails(&[&of_s3[..], &region].concat(), "`AWS_REGION` is no region");
         let taken = product.run(&["provider", "delete", "claude"]);
         assert!(taken.stderr.contains("detach it first"), "{taken}");
         let absent = product.run(&["provider", "attach", "agent", "nobody"]);

@@ -174,7 +174,9 @@ async fn requests<C: Stream>(
         }
         end = h1::serve(session, &mut client, own) => end,
     };
-    end.tell(client.into_inner()).await;
+    if let Some(client) = client.into_inner() {
+        end.tell(client).await;
+    }
 }
 
 /// Serves the streams of a client that speaks HTTP/2.

@@ -15,6 +15,7 @@ mod connection;
 mod counted;
 mod dns;
 mod exchange;
+mod halves;
 mod http;
 mod inference;
 mod intent;

@@ -1,15 +1,18 @@
 //! Moving many bytes from socket to socket through a pipe, so that they are not copied into this
 //! process and out again.
 
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::halves::Bare;
 use crate::ledger::Meter;
 use crate::limits;
 
@@ -48,35 +51,76 @@ impl Pipe {
         (moved, meter): (&AtomicU64, &mut Meter),
     ) -> io::Result<Pause> {
         loop {
-            let taken = from.async_io(Interest::READABLE, || {
-                // The pipe is empty, so only the socket can make this wait.
-                Ok(splice(from, None, &self.way_in, None, limits::PIPE, FLAGS)?)
-            });
-            let Ok(taken) = timeout(limits::BULK_IDLE, taken).await else {
+            let Some(taken) = self.fill(from, limits::PIPE).await? else {
                 return Ok(Pause::Idle);
             };
-            let taken = taken?;
             if taken == 0 {
                 return Ok(Pause::End);
             }
             let granted = meter.take(taken);
-            let mut left = granted;
-            while left > 0 {
-                let passed = to.async_io(Interest::WRITABLE, || {
-                    Ok(splice(&self.way_out, None, to, None, left, FLAGS)?)
-                });
-                let passed = passed.await?;
-                if passed == 0 {
-                    return Err(io::ErrorKind::WriteZero.into());
-                }
-                left = left.saturating_sub(passed);
+            let passed = |passed| {
                 moved.fetch_add(u64::try_from(passed).unwrap_or(1), Ordering::Relaxed);
-            }
+            };
+            self.empty(to, granted, passed).await?;
             if granted < taken {
                 return Ok(Pause::UsedUp);
             }
         }
     }
+
+    /// Takes at most so many bytes of what comes into the empty pipe, and says how many: 0 at the
+    /// end, `None` when nothing came for a while.
+    pub(crate) async fn fill(&self, from: &impl Bare, most: usize) -> io::Result<Option<usize>> {
+        // The pipe is empty, so only the socket can make this wait.
+        let take = |socket: &TcpStream| {
+            Ok(splice(socket, None, &self.way_in, None, most.min(limits::PIPE), FLAGS)?)
+        };
+        let taken = poll_fn(|context| poll(from, context, Interest::READABLE, take));
+        timeout(limits::BULK_IDLE, taken).await.ok().transpose()
+    }
+
+    /// Passes on so many bytes, which are there, and says each time how many were passed.
+    pub(crate) async fn empty(
+        &self,
+        to: &impl Bare,
+        count: usize,
+        mut passed: impl FnMut(usize),
+    ) -> io::Result<()> {
+        let mut left = count;
+        while left > 0 {
+            let pass =
+                |socket: &TcpStream| Ok(splice(&self.way_out, None, socket, None, left, FLAGS)?);
+            let count = poll_fn(|context| poll(to, context, Interest::WRITABLE, pass)).await?;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            left = left.saturating_sub(count);
+            passed(count);
+        }
+        Ok(())
+    }
+}
+
+/// Moves bytes once a socket is ready. Its owner may look at it only from poll to poll.
+fn poll(
+    end: &impl Bare,
+    context: &mut Context<'_>,
+    interest: Interest,
+    transfer: impl Fn(&TcpStream) -> io::Result<usize>,
+) -> Poll<io::Result<usize>> {
+    let moved = end.bare(|socket| {
+        loop {
+            ready!(match interest {
+                Interest::READABLE => socket.poll_read_ready(context),
+                _ => socket.poll_write_ready(context),
+            })?;
+            match socket.try_io(interest, || transfer(socket)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                moved => return Poll::Ready(moved),
+            }
+        }
+    });
+    moved.unwrap_or_else(|| Poll::Ready(Err(io::ErrorKind::Unsupported.into())))
 }
 
 const FLAGS: SpliceFlags = SpliceFlags::NONBLOCK.union(SpliceFlags::MOVE);

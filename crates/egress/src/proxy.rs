@@ -60,7 +60,7 @@ pub(crate) async fn serve(
             Target::Authority(to) => {
                 attempt.came(Way::Connect);
                 attempt.to(to);
-                let (client, early) = client.into_parts();
+                let Some((client, early)) = client.into_parts() else { return };
                 let intent = Intent { to: to.clone(), way: Way::Connect, early };
                 return tunnel::serve(context, client, intent, identified, attempt).await;
             }
@@ -82,7 +82,9 @@ pub(crate) async fn serve(
             }
         }
     };
-    end.tell(client.into_inner()).await;
+    if let Some(client) = client.into_inner() {
+        end.tell(client).await;
+    }
 }
 
 /// Whether a connection for this server is for the router.
@@ -110,7 +112,7 @@ async fn route(
         let decided = decide(policy, to.clone(), Arc::clone(&who.caller))?;
         Ok((who, decided))
     });
-    let (client, early) = client.into_parts();
+    let Some((client, early)) = client.into_parts() else { return };
     match (decided, &head.target) {
         (Ok((who, Decided::Routed(door))), Target::Absolute { path, .. }) => {
             let (target, body) = (path.as_str(), head.body);

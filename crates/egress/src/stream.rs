@@ -11,11 +11,20 @@ use crate::upstream_proxy::Outbound;
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// The connection beneath.
     fn tcp(&self) -> &TcpStream;
+
+    /// The same, if nothing is between it and the stream: what is read of one is read of the other.
+    fn bare(&self) -> Option<&TcpStream> {
+        None
+    }
 }
 
 impl Stream for TcpStream {
     fn tcp(&self) -> &TcpStream {
         self
+    }
+
+    fn bare(&self) -> Option<&TcpStream> {
+        Some(self)
     }
 }
 
@@ -87,3 +96,19 @@ pub(crate) enum Upward {
 }
 
 stream_of_either!(Upward { Plain, Secure });
+
+impl Stream for Upward {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream.tcp(),
+            Self::Secure(stream) => stream.get_ref().0.tcp(),
+        }
+    }
+
+    fn bare(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(stream) => stream.bare(),
+            Self::Secure(_) => None,
+        }
+    }
+}

@@ -10,6 +10,7 @@ mod credentials_in_messages;
 mod credentials_in_streams;
 mod datagrams;
 mod dns;
+mod downloads;
 mod floods;
 mod frames;
 mod hello;

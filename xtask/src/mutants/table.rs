@@ -474,6 +474,26 @@ pub(super) const MUTANTS: &[Mutant] = &[
         says: "h12",
     },
     Mutant {
+        name: "budgets: bytes of an answer that are not copied (H12)",
+        edits: &[edit(
+            "crates/egress/src/http/body.rs",
+            "let granted = from.charge(taken);",
+            "let granted = taken + from.charge(0);",
+        )],
+        test: Test::Unit(EGRESS, "h12_of_a_long_body"),
+        says: "h12",
+    },
+    Mutant {
+        name: "http: no more than a body is taken of its server (E11)",
+        edits: &[edit(
+            "crates/egress/src/http/body.rs",
+            "pipe.fill(from.source(), left.unwrap_or(usize::MAX))",
+            "pipe.fill(from.source(), left.map_or(usize::MAX, |_| usize::MAX))",
+        )],
+        test: Test::Unit(EGRESS, "a_long_body_passes_to_the_byte"),
+        says: "a_long_body",
+    },
+    Mutant {
         name: "budgets: bytes of a body",
         edits: &[edit(
             "crates/egress/src/counted.rs",

@@ -11,7 +11,10 @@ use tokio::time::timeout;
 use super::Session;
 use super::inbox::Inbox;
 use super::searched::Search;
+use crate::counted::used_up;
+use crate::halves::Bare;
 use crate::limits;
+use crate::pipe::Pipe;
 use crate::refusal::Refusal;
 
 /// How the body that is read ends.
@@ -79,6 +82,30 @@ impl Incoming {
             Self::UntilClose => Ok((bytes, bytes.len(), false)),
         }
     }
+
+    /// How many bytes are to come, when that is known.
+    const fn left(&self) -> Option<u64> {
+        match self {
+            Self::Length(left) => Some(*left),
+            Self::Chunked(_) | Self::UntilClose => None,
+        }
+    }
+
+    /// Notes data that did not come by an inbox; says whether the body ends there.
+    fn passed(&mut self, count: usize) -> bool {
+        let Self::Length(left) = self else { return false };
+        *left = left.saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
+        *left == 0
+    }
+
+    /// What the end of the stream means in the middle of it.
+    fn end(&self) -> Result<(), Broken> {
+        match self {
+            Self::UntilClose => Ok(()),
+            // SECURITY: E12; a body that was cut short is not passed on as whole.
+            _ => Err(Broken::Source(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
 }
 
 /// Moves one body, and nothing that follows it. What was written is flushed whenever nothing more
@@ -124,15 +151,93 @@ pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         if from.much_more().await.map_err(Broken::Source)? > 0 {
             continue;
         }
-        // SECURITY: E12; a body that was cut short is not passed on as whole.
-        if !matches!(incoming, Incoming::UntilClose) {
-            return Err(Broken::Source(io::ErrorKind::UnexpectedEof.into()));
-        }
+        incoming.end()?;
         if outgoing == Outgoing::Chunked {
             to.write_all(LAST_CHUNK).await.map_err(|_| Broken::Sink)?;
             to.flush().await.map_err(|_| Broken::Sink)?;
         }
         return Ok(());
+    }
+}
+
+/// The same. A long body is not copied through this process where TCP alone carries it on both
+/// sides and its frame stays as it is.
+pub(crate) async fn pass<R: AsyncRead + Unpin + Bare, W: AsyncWrite + Unpin + Bare>(
+    from: &mut Inbox<R>,
+    incoming: Incoming,
+    to: &mut W,
+    outgoing: Outgoing,
+) -> Result<(), Broken> {
+    let is_long = match incoming {
+        Incoming::Length(length) => length >= limits::BULK,
+        Incoming::UntilClose => true,
+        Incoming::Chunked(_) => false,
+    };
+    let are_bare = from.source().bare(|_| ()).is_some() && to.bare(|_| ()).is_some();
+    if is_long && are_bare && outgoing == Outgoing::Plain {
+        carry(from, incoming, to).await
+    } else {
+        relay(from, incoming, to, outgoing, None).await
+    }
+}
+
+/// Moves a long body by a pipe, and by copying while it comes slowly.
+async fn carry<R: AsyncRead + Unpin + Bare, W: AsyncWrite + Unpin + Bare>(
+    from: &mut Inbox<R>,
+    mut incoming: Incoming,
+    to: &mut W,
+) -> Result<(), Broken> {
+    // What is known to be long is worth a pipe at once.
+    let mut streak = if incoming.left().is_some() { limits::BULK } else { 0 };
+    loop {
+        let (data, taken, ended) = incoming.step(from.bytes()).map_err(Broken::Source)?;
+        to.write_all(data).await.map_err(|_| Broken::Sink)?;
+        from.take(taken);
+        if ended {
+            return Ok(());
+        }
+        // Out of descriptors: copying goes on.
+        if streak >= limits::BULK
+            && let Ok(pipe) = Pipe::new()
+        {
+            streak = 0;
+            if !drain(&pipe, from, &mut incoming, to).await? {
+                return Ok(());
+            }
+        }
+        let more = from.much_more().await.map_err(Broken::Source)?;
+        if more == 0 {
+            return incoming.end();
+        }
+        streak = streak.saturating_add(u64::try_from(more).unwrap_or(1));
+    }
+}
+
+/// Moves what comes of a body, and nothing that follows it, until its end or until nothing comes
+/// for a while: then it says that more is to come. Nothing of it may be in the inbox.
+async fn drain<R: AsyncRead + Unpin + Bare, W: Bare>(
+    pipe: &Pipe,
+    from: &mut Inbox<R>,
+    incoming: &mut Incoming,
+    to: &W,
+) -> Result<bool, Broken> {
+    loop {
+        let left = incoming.left().and_then(|left| usize::try_from(left).ok());
+        let filled = pipe.fill(from.source(), left.unwrap_or(usize::MAX)).await;
+        let taken = match filled.map_err(Broken::Source)? {
+            Some(taken @ 1..) => taken,
+            Some(_) => return incoming.end().map(|()| false),
+            None => return Ok(true),
+        };
+        // SECURITY: what a budget has no room for stays in the pipe, and goes with it.
+        let granted = from.charge(taken);
+        pipe.empty(to, granted, |_| ()).await.map_err(|_| Broken::Sink)?;
+        if granted < taken {
+            return Err(Broken::Source(used_up()));
+        }
+        if incoming.passed(taken) {
+            return Ok(false);
+        }
     }
 }
 
@@ -207,7 +312,14 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 mod tests {
     use std::time::Duration;
 
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+
     use super::*;
+    use crate::counted::is_used_up;
+    use crate::halves::split;
+    use crate::ledger::Meter;
+    use crate::tests::world::policy;
 
     #[tokio::test]
     async fn n02_a_body_that_no_longer_comes_is_broken_off_and_not_ended() {
@@ -221,5 +333,70 @@ mod tests {
             matches!(moved, Err(Broken::Source(error)) if error.kind() == io::ErrorKind::TimedOut)
         );
         assert_eq!(out, b"3\r\nabc\r\n");
+    }
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (near, listener.accept().await.unwrap().0)
+    }
+
+    /// Passes a body of so many bytes on, of which some were read already; returns how that ended,
+    /// how many came, and how many stayed behind.
+    async fn passed(length: usize, meter: Option<Meter>) -> (Result<(), Broken>, usize, usize) {
+        const HELD: usize = 1000;
+        let ((mut source, from), (to, mut sink)) = (pair().await, pair().await);
+        let writing = tokio::spawn(async move {
+            let _gone = source.write_all(&vec![1; length - HELD]).await;
+            let _gone = source.write_all(b"next").await;
+            let _gone = source.shutdown().await;
+        });
+        let reading = tokio::spawn(async move {
+            let mut got = Vec::new();
+            sink.read_to_end(&mut got).await.unwrap();
+            assert!(got.iter().all(|byte| *byte == 1));
+            got.len()
+        });
+        let (read, _write) = split(from);
+        let (_read, mut write) = split(to);
+        let mut inbox = Inbox::new(read, &[1; HELD]);
+        inbox.meter = meter;
+        let incoming = Incoming::Length(length as u64);
+        let end = pass(&mut inbox, incoming, &mut write, Outgoing::Plain).await;
+        drop((write, _read));
+        let came = reading.await.unwrap();
+        let mut rest = inbox.bytes().to_vec();
+        if end.is_ok() {
+            let mut from = inbox.into_inner();
+            from.read_to_end(&mut rest).await.unwrap();
+        } else {
+            drop((inbox, _write));
+        }
+        writing.await.unwrap();
+        (end, came, rest.len())
+    }
+
+    #[tokio::test]
+    async fn a_long_body_passes_to_the_byte_and_what_follows_stays() {
+        for length in [limits::PIPE, limits::PIPE + 1001, 3_000_000] {
+            let (end, came, rest) = passed(length, None).await;
+            assert!(end.is_ok());
+            assert_eq!((came, rest), (length, 4));
+        }
+    }
+
+    #[tokio::test]
+    async fn h12_of_a_long_body_passes_what_a_budget_has_room_for() {
+        // What was read before counted before.
+        for (room, came) in [(2_999_000, 3_000_000), (2_998_999, 2_999_999), (7, 1007)] {
+            let endpoint =
+                format!("{{ host: a.example.com, port: 443, budget: {{ bytes: {room} }} }}");
+            let passed = passed(3_000_000, Some(Meter::under(policy(&endpoint)))).await;
+            let is_cut = came < 3_000_000;
+            assert_eq!((passed.1, passed.0.is_err()), (came, is_cut));
+            if let Err(broken) = passed.0 {
+                assert!(matches!(broken, Broken::Source(error) if is_used_up(&error)));
+            }
+        }
     }
 }

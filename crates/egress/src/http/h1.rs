@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use openshell_codec::http1::{Body, Forwarded, RequestHead, Target, Version};
 use openshell_types::Redacted;
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::body::{self, Broken, Incoming, Outgoing};
@@ -20,6 +20,7 @@ use super::searched::Search;
 use super::websocket::{self, Opened, Opening};
 use super::{End, Session};
 use crate::authorize::Permit;
+use crate::halves::{ReadHalf, WriteHalf, split};
 use crate::ledger::Meter;
 use crate::limits;
 use crate::refusal::Refusal;
@@ -50,15 +51,15 @@ impl<C: Stream> Client<C> {
         Self { inbox: Inbox::new(read, held).with_idle(limits::BODY_IDLE), write }
     }
 
-    /// The connection, without what was read of it.
-    pub(crate) fn into_inner(self) -> C {
+    /// The connection, without what was read of it. It is there, since both halves are.
+    pub(crate) fn into_inner(self) -> Option<C> {
         self.inbox.into_inner().unsplit(self.write)
     }
 
-    /// The connection, and what was read of it.
-    pub(crate) fn into_parts(self) -> (C, Vec<u8>) {
+    /// The connection, and what was read of it. It is there, since both halves are.
+    pub(crate) fn into_parts(self) -> Option<(C, Vec<u8>)> {
         let (read, bytes) = self.inbox.into_parts();
-        (read.unsplit(self.write), bytes.to_vec())
+        Some((read.unsplit(self.write)?, bytes.to_vec()))
     }
 
     /// The next request's head; `None` when the client ended its connection between two requests,

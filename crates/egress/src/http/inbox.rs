@@ -84,8 +84,19 @@ impl<R: AsyncRead + Unpin> Inbox<R> {
         (self.from, self.bytes)
     }
 
+    /// Counts what was taken of the stream beside this inbox, as if it had been read here, and says
+    /// how much of it may pass. When it is less, [`Meter::spent`] says why.
+    pub(crate) fn charge(&mut self, taken: usize) -> usize {
+        self.meter.as_mut().map_or(taken, |meter| meter.take(taken))
+    }
+
     /// The stream, for looking at it.
     pub(crate) const fn stream(&mut self) -> &mut R {
         &mut self.from
+    }
+
+    /// The stream, for what is taken of it without being read here; what was read goes first.
+    pub(crate) const fn source(&self) -> &R {
+        &self.from
     }
 }

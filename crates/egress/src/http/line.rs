@@ -10,13 +10,14 @@ use std::task::Poll;
 use std::time::Instant;
 
 use openshell_types::Authority;
-use tokio::io::{AsyncRead, ReadBuf, ReadHalf, WriteHalf, split};
+use tokio::io::{AsyncRead, ReadBuf};
 
 use super::Session;
 use super::inbox::Inbox;
 use crate::authorize::{Permit, authorize};
 use crate::counted::Counted;
 use crate::exchange::Dialled;
+use crate::halves::{ReadHalf, WriteHalf, split};
 use crate::ledger::Meter;
 use crate::limits;
 use crate::refusal::Refusal;

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::body::{self, Broken, Incoming, Outgoing};
 use super::inbox::Inbox;
+use crate::halves::Bare;
 use crate::limits;
 use crate::refusal::Refusal;
 
@@ -53,7 +54,7 @@ pub(crate) struct Asked<'a> {
 }
 
 /// Passes one answer on, interim ones before it.
-pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+pub(crate) async fn relay<R: AsyncRead + Unpin + Bare, W: AsyncWrite + Unpin + Bare>(
     asked: &Asked<'_>,
     from: &mut Inbox<R>,
     to: &mut W,
@@ -91,7 +92,7 @@ pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     asked.has_begun.store(true, Ordering::Relaxed);
     to.write_all(&bytes).await.map_err(|_| Failed::Midway)?;
     let incoming = Incoming::of_response(head.body);
-    body::relay(from, incoming, to, outgoing, None).await.map_err(|broken| {
+    body::pass(from, incoming, to, outgoing).await.map_err(|broken| {
         if let Broken::Source(error) = broken {
             tracing::debug!(%error, "A server broke off in its answer");
         }

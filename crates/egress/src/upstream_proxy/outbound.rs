@@ -121,6 +121,13 @@ impl Stream for Outbound {
             Self::ToProxy(stream) => stream.get_ref().0,
         }
     }
+
+    fn bare(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Direct(stream) => Some(stream),
+            Self::ToProxy(_) => None,
+        }
+    }
 }
 
 stream_of_either!(Outbound { Direct, ToProxy });

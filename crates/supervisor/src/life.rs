@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::apply::Policies;
 use crate::binaries::Binaries;
@@ -226,7 +227,10 @@ impl Prepared {
         let running =
             tokio::spawn(Arc::clone(&sandbox.main).run(sandbox.processes.clone(), journal as _));
         sandbox.journal.record(lifecycle("ready", "the jail is built and its layers were tested"));
-        let following = async { callers.follow().await };
+        // On a worker: each connection has a record, and this thread would be woken for it.
+        let following = tokio::spawn(async move { callers.follow().await });
+        let following = AbortOnDropHandle::new(following);
+        let following = async { following.await.unwrap_or_else(|error| Err(error.into())) };
         let end = until_end(&sandbox, self.children, control, following).await;
         tracing::info!("The jail ends");
         finish(&sandbox, &end, &jail_end).await;

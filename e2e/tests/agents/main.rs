@@ -8,10 +8,20 @@ use openshell_testkit::harness::{self, Case};
 #[cfg(test)]
 mod agents;
 #[cfg(test)]
+mod inside;
+#[cfg(test)]
 mod outside;
 
 fn main() -> ExitCode {
-    let cases = cases![
+    let inside = openshell_e2e::both![
+        inside::claude_code_is_routed_by_its_vendors_name,
+        inside::codex_is_routed_by_its_vendors_name,
+        inside::gemini_cli_is_routed_by_its_vendors_name,
+        inside::claude_code_is_routed_by_our_name,
+        inside::codex_is_routed_by_our_name,
+        inside::gemini_cli_is_routed_by_our_name,
+    ];
+    let outside = cases![
         outside::claude_code_does_its_task,
         outside::codex_does_its_task,
         outside::gemini_cli_does_its_task,
@@ -25,8 +35,9 @@ fn main() -> ExitCode {
         outside::codex_needs_the_right_key,
         outside::gemini_cli_needs_the_right_key,
     ];
+    let cases = [&inside[..], &outside[..]].concat();
     if harness::is_case() || std::env::args().any(|argument| argument == "--list") {
-        return harness::main(&cases);
+        return openshell_e2e::main(&cases);
     }
     let mut others: Vec<Case> = Vec::new();
     for case in cases {
@@ -35,5 +46,5 @@ fn main() -> ExitCode {
             None => others.push(case),
         }
     }
-    harness::main(&others)
+    openshell_e2e::main(&others)
 }

@@ -14,14 +14,14 @@ use crate::agents::{Agent, claude_code, codex, gemini_cli};
 const KEY: &str = "sk-the-only-one-that-opens";
 
 /// What a model wants run. Neither it nor its words have what it prints.
-const COMMAND: &str = "printf 'canary-%d\\n' 0x2a | tee printed.txt";
-const PRINTED: &str = "canary-42";
+pub const COMMAND: &str = "printf 'canary-%d\\n' 0x2a | tee printed.txt";
+pub const PRINTED: &str = "canary-42";
 
 /// An agent takes a few seconds.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Makes an agent with a key, and a base URL.
-type Make = fn(&str, Option<&str>) -> Agent;
+pub type Make = fn(&str, Option<&str>) -> Agent;
 
 pub fn claude_code_does_its_task() {
     at_the_vendors(claude_code);

@@ -1,14 +1,15 @@
 //! Searching bodies for placeholders.
 //!
 //! A placeholder in a body is worth nothing to the server of its own credential, and conversations
-//! with models are full of what programs printed: there it passes. Everywhere else it is a sign of
-//! something going wrong, and is refused.
+//! with models are full of what programs printed: there, and to the models of the vendors, it passes.
+//! Everywhere else it is a sign of something going wrong, and is refused.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use openshell_types::{Authority, Placement};
 
+use crate::builtin;
 use crate::fill;
 use crate::held::Credentials;
 use crate::misuse::{Misuse, Place};
@@ -23,9 +24,11 @@ struct Going<'a> {
 }
 
 impl Credentials {
-    /// Whether bodies are searched at all.
-    pub const fn search_bodies(&self) -> bool {
-        !self.all.is_empty()
+    /// Whether bodies to this server are searched at all. Those to the models of a vendor are not: an
+    /// agent that printed its environment once would have all of its later turns refused.
+    pub fn search_bodies(&self, to: &Authority) -> bool {
+        let is_filled = || self.bound(to).any(|(_, bound)| bound.placement == Placement::Body);
+        !self.all.is_empty() && (!builtin::serves_models(to) || is_filled())
     }
 
     /// Whether some value is put into bodies of requests to this path.
@@ -36,7 +39,7 @@ impl Credentials {
     /// The misuse that a body is, or a message, into which no value is put. It is all there, and its
     /// codings are undone.
     pub fn in_body(&self, to: &Authority, path: &str, bytes: &[u8]) -> Option<Misuse> {
-        if !self.search_bodies() {
+        if !self.search_bodies(to) {
             return None;
         }
         let going = Going { to, path };
@@ -117,7 +120,7 @@ pub struct BodySearch {
 impl BodySearch {
     /// A search through a body that goes to this path of a server; `None` where nothing is searched.
     pub fn new(credentials: &Arc<Credentials>, to: &Authority, path: &str) -> Option<Self> {
-        credentials.search_bodies().then(|| Self {
+        credentials.search_bodies(to).then(|| Self {
             credentials: Arc::clone(credentials),
             to: to.clone(),
             path: path.to_owned(),

@@ -8,6 +8,8 @@ mod tests;
 
 use std::sync::LazyLock;
 
+use openshell_types::{Authority, BaseUrl};
+
 use crate::profile::Profile;
 pub use agent::{Agent, agent};
 pub use inference::InferenceProfile;
@@ -32,6 +34,16 @@ pub fn all() -> &'static [Builtin] {
 pub fn get(id: &str) -> Option<&'static Builtin> {
     all().iter().find(|one| one.profile.id() == id)
 }
+
+/// Whether the models of a vendor are asked there, by one of the profiles that serve them.
+pub fn serves_models(to: &Authority) -> bool {
+    MODELS.contains(to)
+}
+
+static MODELS: LazyLock<Vec<Authority>> = LazyLock::new(|| {
+    let urls = all().iter().filter_map(|one| one.inference.as_ref()?.base_url);
+    urls.filter_map(|url| Some(BaseUrl::parse(url).ok()?.authority)).collect()
+});
 
 /// A test reads each of them, so none is left out.
 static ALL: LazyLock<Vec<Builtin>> = LazyLock::new(|| {

@@ -128,6 +128,16 @@ fn i02_a_placeholder_passes_to_the_server_of_its_credential_and_to_no_other() {
 }
 
 #[test]
+fn what_was_printed_once_passes_to_the_models_of_vendors() {
+    let all = credentials();
+    for host in ["api.anthropic.com:443", "api.openai.com:443"] {
+        assert!(BodySearch::new(&all, &to(host), "/v1/messages").is_none(), "{host}");
+        assert_eq!(all.in_body(&to(host), "/v1/messages", token().as_bytes()), None, "{host}");
+    }
+    assert!(BodySearch::new(&all, &to("api.anthropic.com:8443"), "/v1/messages").is_some());
+}
+
+#[test]
 fn without_credentials_nothing_is_searched() {
     let mark = Redacted::new(MARK);
     let none = Arc::new(Credentials::new(CredentialSet { epoch: 1, mark, all: Vec::new() }));

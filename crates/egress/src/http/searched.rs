@@ -150,7 +150,7 @@ pub(super) fn fill(
     asked: &Asked<'_>,
     body: &[u8],
 ) -> Result<Option<Filled>, Misuse> {
-    if !credentials.search_bodies() {
+    if !credentials.search_bodies(asked.to) {
         return Ok(None);
     }
     credentials.fill(asked, Kind::of(asked.headers), body, Timestamp::now().as_millisecond())
@@ -162,7 +162,7 @@ pub(super) fn fill_message(
     asked: &Asked<'_>,
     message: &Message,
 ) -> Result<Option<Message>, Misuse> {
-    if !credentials.search_bodies() {
+    if !credentials.search_bodies(asked.to) {
         return Ok(None);
     }
     let octets = match message {

@@ -348,7 +348,7 @@ impl<'a> Talk<'a> {
     /// the values in it waits until it is sent.
     fn fill(&self, message: &Message) -> Result<Option<(Message, InFlight)>, Over> {
         let (session, reading) = (self.session, &self.opened.reading);
-        if !session.context.policy.borrow().credentials.search_bodies() {
+        if !session.context.policy.borrow().credentials.search_bodies(&session.to) {
             return Ok(None);
         }
         loop {

@@ -4,10 +4,14 @@
 //! Figures are printed and nothing is asserted: a busy machine is no failure. Everything happens
 //! in a home of its own, which is removed at the end.
 
+mod backend;
 mod bulk;
 mod connect;
+mod credentials;
 mod decide;
+mod inference;
 mod instructions;
+mod load;
 mod memory;
 mod place;
 mod policy;
@@ -40,6 +44,11 @@ enum Part {
     /// Requests under rules, beside other proxies: needs nginx and wrk, and takes what there is of
     /// Envoy, haproxy and squid.
     Requests,
+    /// Requests with a credential and uploads that are searched for some, beside others: needs nginx
+    /// and wrk.
+    Credentials,
+    /// Model calls through the router, beside judged and direct ones: needs nginx and wrk.
+    Inference,
     /// Idle connections, steady requests and policy changes for `--runs` seconds; not among `all`.
     Soak,
     /// Memory of supervisor and gateway.
@@ -58,7 +67,7 @@ pub struct Options {
     /// What to measure.
     #[arg(value_enum, default_value = "all")]
     part: Part,
-    /// How often each thing is done.
+    /// How often each thing is done. Credentials and inference take rounds: one for 40, at most five.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     runs: u32,
     /// Take the programs from this folder instead of building them.
@@ -116,6 +125,12 @@ pub fn bench(options: &Options) -> Outcome {
     }
     if wants(Part::Requests) {
         requests::measure(&place)?;
+    }
+    if wants(Part::Credentials) {
+        credentials::measure(&place, options.runs)?;
+    }
+    if wants(Part::Inference) {
+        inference::measure(&place, options.runs)?;
     }
     if options.part == Part::Soak {
         soak::measure(&place, options.runs)?;

@@ -101,7 +101,8 @@ impl Place {
         use std::os::unix::fs::PermissionsExt as _;
         let path = self.home.path().join(name);
         let failed = |error| format!("`{}`: {error}", path.display());
-        fs::create_dir(&path).map_err(failed)?;
+        // Another part of the same run may have had one.
+        fs::create_dir_all(&path).map_err(failed)?;
         for path in [self.home.path(), &path] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(failed)?;
         }
@@ -229,9 +230,17 @@ pub fn stdout(child: &mut Child) -> Outcome<ChildStdout> {
 
 /// The process id of the one sandbox's supervisor.
 pub fn supervisor_pid(place: &Place) -> Outcome<String> {
+    supervisor_pids(place)?.into_iter().next().ok_or_else(|| "there is no sandbox".to_owned())
+}
+
+/// The process ids of all sandboxes' supervisors.
+pub fn supervisor_pids(place: &Place) -> Outcome<Vec<String>> {
     let sandboxes = fs::read_dir(place.sandboxes()).map_err(|error| error.to_string())?;
-    let folder = sandboxes.flatten().next().ok_or("there is no sandbox")?.path();
-    let lock = fs::read_to_string(folder.join("supervisor.lock")).unwrap_or_default();
-    let pid = lock.split(|c: char| !c.is_ascii_digit()).find(|word| !word.is_empty());
-    pid.map(str::to_owned).ok_or_else(|| "the supervisor's lock names no process".to_owned())
+    let pid = |folder: fs::DirEntry| {
+        let path = folder.path().join("supervisor.lock");
+        let lock = fs::read_to_string(path).unwrap_or_default();
+        let pid = lock.split(|c: char| !c.is_ascii_digit()).find(|word| !word.is_empty());
+        pid.map(str::to_owned).ok_or_else(|| "the supervisor's lock names no process".to_owned())
+    };
+    sandboxes.flatten().map(pid).collect()
 }

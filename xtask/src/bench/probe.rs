@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 
+use super::backend::PIECE;
 use super::soak;
 use crate::run::Outcome;
 
@@ -23,6 +24,9 @@ pub const BULK: u8 = b'b';
 
 /// Bytes of one bulk answer.
 pub const BULK_BYTES: u64 = 512 * 1024 * 1024;
+
+/// Bytes of one upload.
+pub const UPLOAD_BYTES: u64 = 256 * 1024 * 1024;
 
 /// What one of a crowd says when it holds its files.
 const HELD: &[u8] = b"held\n";
@@ -46,6 +50,8 @@ enum Task {
     Watch { host: String, port: u16 },
     /// For each line: a download, and its nanoseconds on a line.
     Download { host: String, port: u16 },
+    /// For each line: an upload over the same connection, and its nanoseconds on a line.
+    Upload { host: String, port: u16 },
     /// Opens connections, asks once over each, and keeps them until the input ends.
     Idle { host: String, port: u16, count: u32 },
     /// For each line with the path that is allowed now, `even` or `odd`: some requests; how many
@@ -70,6 +76,12 @@ pub fn run(options: &Options) -> Outcome {
         Task::Download { host, port } => {
             let at = resolve(host, *port)?;
             each_line(|_| download(at))
+        }
+        Task::Upload { host, port } => {
+            let mut stream = connect(resolve(host, *port)?)
+                .map_err(|error| format!("the probe cannot connect: {error}"))?;
+            let to = format!("{host}:{port}");
+            each_line(|_| upload(&mut stream, &to))
         }
         Task::Idle { host, port, count } => {
             resolve(host, *port).map(|at| idle(at, &format!("{host}:{port}"), *count))?
@@ -170,9 +182,34 @@ fn download(at: SocketAddr) -> io::Result<()> {
     say(started.elapsed().as_nanos())
 }
 
+fn upload(stream: &mut TcpStream, to: &str) -> io::Result<()> {
+    // Text as agents send it, in which nearly everything could be the beginning of something.
+    let line = "{\"role\":\"tool\",\"content\":\"src/main.rs:12: the borrowed value `bench` is moved\"},\n";
+    let text = line.repeat(PIECE / line.len() + 1);
+    let piece = text.as_bytes().get(..PIECE).unwrap_or_default();
+    let started = Instant::now();
+    let head = format!(
+        "PUT /upload HTTP/1.1\r\nHost: {to}\r\nContent-Type: application/json\r\nContent-Length: \
+         {UPLOAD_BYTES}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes())?;
+    for _ in 0..UPLOAD_BYTES / u64::try_from(PIECE).unwrap_or(1) {
+        stream.write_all(piece)?;
+    }
+    match answer(stream)? {
+        200 => say(started.elapsed().as_nanos()),
+        status => Err(io::Error::other(format!("the answer is {status}"))),
+    }
+}
+
 /// Asks for a path and reads the status of the answer, whose body is read, too.
 fn ask(stream: &mut TcpStream, to: &str, path: &str) -> io::Result<u16> {
     stream.write_all(format!("GET /{path} HTTP/1.1\r\nHost: {to}\r\n\r\n").as_bytes())?;
+    answer(stream)
+}
+
+/// Reads an answer and tells its status.
+fn answer(stream: &mut TcpStream) -> io::Result<u16> {
     let mut bytes = Vec::new();
     let mut part = [0; 4096];
     loop {

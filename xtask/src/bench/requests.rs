@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use super::backend::CALL;
 use super::place::{HOST, Place, supervisor_pid};
 use super::rivals::Rivals;
 use super::samples::say;
@@ -21,6 +22,9 @@ const LOAD: [&str; 3] = ["-t1", "-c16", "-d3"];
 
 /// Size of the download.
 const FILE_BYTES: u64 = 1 << 30;
+
+/// What the site wants to be told before it answers at `/guarded`.
+pub const SECRET: &str = "bench-5b2f0c1d9e8a47f3b6c4";
 
 const SANDBOX: &str = "bench-requests";
 
@@ -160,7 +164,7 @@ fn figure(text: &str, mark: &str, place: usize) -> Outcome<f64> {
 }
 
 /// Seconds that a process was on a processor, with its threads.
-fn processor_time(pid: &str) -> Outcome<f64> {
+pub fn processor_time(pid: &str) -> Outcome<f64> {
     const TICKS_A_SECOND: f64 = 100.0;
     let path = format!("/proc/{pid}/stat");
     let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
@@ -170,7 +174,8 @@ fn processor_time(pid: &str) -> Outcome<f64> {
     Ok(ticks / TICKS_A_SECOND)
 }
 
-fn median(figures: &[f64]) -> f64 {
+/// The middle one.
+pub fn median(figures: &[f64]) -> f64 {
     let mut figures = figures.to_vec();
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(0.0)
@@ -243,9 +248,7 @@ impl Site {
         let own = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|name| format!("{name}_temp_path {at}/{name};"))
             .join(" ");
-        let places = format!(
-            "location / {{ return 200 \"hello world\\n\"; }} location /file {{ root {at}; }}"
-        );
+        let places = places(&folder)?;
         let text = format!(
             "daemon off; worker_processes 1; pid {at}/nginx.pid; error_log {at}/error.log; user root;\n\
              events {{ worker_connections 4096; }}\n\
@@ -283,6 +286,35 @@ impl Site {
             find("curl").unwrap_or_default().display(),
         )
     }
+}
+
+/// What nginx answers, in its language.
+fn places(folder: &Path) -> Outcome<String> {
+    let call = folder.join(CALL.trim_start_matches('/'));
+    let failed = |error| format!("`{}`: {error}", call.display());
+    fs::create_dir_all(call.parent().unwrap_or(folder)).map_err(failed)?;
+    fs::write(&call, "").map_err(failed)?;
+    let at = folder.display();
+    // A call's body is to be read before its answer, as models do. Only what is mirrored is, and
+    // only then does nginx refuse to take a body for a file.
+    Ok(format!(
+        "location / {{ return 200 \"hello world\\n\"; }} location /file {{ root {at}; }} location \
+         /guarded {{ if ($http_authorization != \"Bearer {SECRET}\") {{ return 401; }} return 200 \
+         \"hello world\\n\"; }} location {CALL} {{ root {at}; mirror /mirror; error_page 405 =200 \
+         @answer; }} location /mirror {{ internal; return 204; }} location @answer {{ default_type \
+         application/json; return 200 '{}'; }}",
+        answer(),
+    ))
+}
+
+/// A model's answer of about a kilobyte.
+fn answer() -> String {
+    let words = "The last line was changed, since nobody read it. ".repeat(15);
+    format!(
+        "{{\"id\":\"c\",\"object\":\"chat.completion\",\"model\":\"bench\",\"choices\":[{{\"index\":0,\
+         \"message\":{{\"role\":\"assistant\",\"content\":\"{words}\"}},\"finish_reason\":\"stop\"}}],\
+         \"usage\":{{\"prompt_tokens\":480,\"completion_tokens\":180,\"total_tokens\":660}}}}"
+    )
 }
 
 /// An endpoint of this machine whose requests are judged, as a line of a policy.

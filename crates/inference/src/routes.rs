@@ -1,12 +1,14 @@
 //! The backends of one sandbox.
 
+use std::sync::Arc;
+
 use openshell_types::{Authority, HostName, ModelProtocol, Route};
 
 use crate::door::Door;
 
 /// The backends of one sandbox, at most one for each protocol.
 #[derive(Debug, Default)]
-pub struct Routes(Vec<Route>);
+pub struct Routes(Vec<Arc<Route>>);
 
 impl Routes {
     /// Takes what the gateway sent; of two for one protocol the first counts.
@@ -17,11 +19,11 @@ impl Routes {
             seen.push(route.protocol);
             is_first
         });
-        Self(all)
+        Self(all.into_iter().map(Arc::new).collect())
     }
 
     /// The backend of a protocol.
-    pub fn get(&self, protocol: ModelProtocol) -> Option<&Route> {
+    pub fn get(&self, protocol: ModelProtocol) -> Option<&Arc<Route>> {
         self.0.iter().find(|route| route.protocol == protocol)
     }
 

@@ -12,7 +12,7 @@ use http::header::CONTENT_TYPE;
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use openshell_inference::{Call, Observer, is_passed_back};
-use openshell_types::{BaseUrl, Route};
+use openshell_types::Route;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::backend::Wire;
@@ -38,17 +38,16 @@ struct Account {
     kept: Kept,
 }
 
-/// The connection that the answer comes over, and where it is kept afterwards.
+/// The connection that the answer comes over, the route that it is for, and where it is kept afterwards.
 pub(super) struct Kept {
     pub(super) context: Arc<Context>,
-    pub(super) base: BaseUrl,
+    pub(super) route: Arc<Route>,
     pub(super) wire: Wire,
 }
 
 /// Passes on an answer to `call`.
 pub(super) fn pass_on(
     call: &Call,
-    route: &Route,
     answer: Response<Incoming>,
     (mut record, kept): (CallRecord, Kept),
 ) -> Reply {
@@ -65,13 +64,9 @@ pub(super) fn pass_on(
     let mut reply = Response::new(());
     *reply.status_mut() = head.status;
     *reply.headers_mut() = head.headers;
+    let idle = kept.route.idle;
     let account = Account { record, observer, kept };
-    let mut answer = Answer {
-        from,
-        account: Some(account),
-        silence: Box::pin(sleep(route.idle)),
-        idle: route.idle,
-    };
+    let mut answer = Answer { from, account: Some(account), silence: Box::pin(sleep(idle)), idle };
     if answer.from.is_end_stream() {
         answer.end();
     }
@@ -82,8 +77,8 @@ impl Answer {
     /// The answer is whole.
     fn end(&mut self) {
         if let Some(Account { record, observer, kept }) = self.account.take() {
-            let Kept { context, base, wire } = kept;
-            context.backends.put(&base, wire);
+            let Kept { context, route, wire } = kept;
+            context.backends.put(&route.base, wire);
             record.done(observer.tokens());
         }
     }

@@ -1,5 +1,6 @@
 //! One call: read, allowed, written anew, sent.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -9,6 +10,7 @@ use hyper::body::{Body, Incoming};
 use jiff::Timestamp;
 use openshell_inference::{BODY, Call, Outgoing, Refused};
 use openshell_types::{Authority, Host, HostName, ModelProtocol, Port, Route};
+use tokio::runtime::Handle;
 use tokio::sync::SemaphorePermit;
 use tokio::time::{sleep, timeout};
 
@@ -23,6 +25,7 @@ use crate::http::body::kib;
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::seams::PolicyInForce;
+use crate::sending::InFlight;
 
 /// Answers one request.
 pub(super) async fn serve(
@@ -41,9 +44,7 @@ pub(super) async fn serve(
         Err(failure) => Err(failure),
     };
     match result {
-        Ok(Answered { call, route, answer, kept }) => {
-            pass_on(&call, &route, answer, (record, kept))
-        }
+        Ok(Answered { call, answer, kept }) => pass_on(&call, answer, (record, kept)),
         Err(failure) => {
             let told = (record.destination(), record.binary());
             let response = failure.response(protocol, told);
@@ -86,7 +87,6 @@ fn same_door(visit: &Visit, request: &Request<Incoming>) -> Result<(), Refusal> 
 /// A backend's answer, and what it is an answer to.
 struct Answered {
     call: Call,
-    route: Route,
     answer: http::Response<Incoming>,
     kept: Kept,
 }
@@ -128,15 +128,11 @@ async fn exchange(
             put(context, &route, wire);
             continue;
         }
-        tokio::spawn(async move {
-            // The library does not say when a head is on the wire.
-            sleep(limits::STREAM_HEAD_SENT).await;
-            drop(sending);
-        });
-        match timeout(route.idle, wire.send(base, outgoing)).await {
+        let answer = while_sent(wire.send(base, outgoing), Sent(Some(sending)));
+        match timeout(route.idle, answer).await {
             Ok(Ok(answer)) => {
-                let kept = Kept { context: Arc::clone(context), base: base.clone(), wire };
-                return Ok(Answered { call, route, answer, kept });
+                let kept = Kept { context: Arc::clone(context), route: Arc::clone(&route), wire };
+                return Ok(Answered { call, answer, kept });
             }
             Ok(Err(Unsent::Again)) if may_be_stale => {}
             Ok(Err(Unsent::Again)) => {
@@ -144,6 +140,34 @@ async fn exchange(
             }
             Ok(Err(Unsent::Failed(failure))) => return Err(failure),
             Err(_) => return Err(Failure::Silent(route.idle.as_secs())),
+        }
+    }
+}
+
+/// A call whose head may not be on the wire yet.
+struct Sent(Option<InFlight>);
+
+/// Waits for an answer. The library does not say when a head is on the wire: it is when there is an
+/// answer, or an error, and counts as that after a while.
+async fn while_sent<T>(answer: impl Future<Output = T>, mut sent: Sent) -> T {
+    let mut answer = pin!(answer);
+    let early = timeout(limits::STREAM_HEAD_SENT, answer.as_mut()).await;
+    sent.0 = None;
+    match early {
+        Ok(answer) => answer,
+        Err(_) => answer.await,
+    }
+}
+
+impl Drop for Sent {
+    /// SECURITY: I13; the caller went away, and the head may go out all the same.
+    fn drop(&mut self) {
+        let Some(sending) = self.0.take() else { return };
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                sleep(limits::STREAM_HEAD_SENT).await;
+                drop(sending);
+            });
         }
     }
 }
@@ -160,7 +184,7 @@ fn permitted(
     context: &Context,
     visit: &Visit,
     protocol: ModelProtocol,
-) -> Result<(Arc<PolicyInForce>, Route, Permit), Failure> {
+) -> Result<(Arc<PolicyInForce>, Arc<Route>, Permit), Failure> {
     let policy = Arc::clone(&context.policy.borrow());
     let route = policy.routes.get(protocol).cloned().ok_or(Refused::NoRoute(protocol))?;
     Refused::check_expiry(&route, Timestamp::now().as_millisecond())?;

@@ -9,7 +9,11 @@ mod agent;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod load;
+#[cfg(test)]
 mod placed;
+#[cfg(test)]
+mod rotation;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
@@ -22,7 +26,8 @@ fn main() -> ExitCode {
         placed::i02_a_placeholder_elsewhere_is_denied_and_nothing_is_sent,
         placed::i05_i15_another_credential_is_denied_where_one_is_bound,
         placed::i09_a_tunnel_to_a_bound_server_is_read,
-        changes::i13_values_change_and_go_while_requests_are_sent,
+        rotation::i13_values_change_and_go_while_requests_are_sent,
+        rotation::i13_routes_change_and_go_while_models_are_called,
         changes::bad_input_is_told,
         secrets::i01_i08_no_secret_is_to_be_found,
         signing::the_command_line_of_aws_reads_and_writes_what_it_may,

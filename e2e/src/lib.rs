@@ -12,7 +12,7 @@ mod sandbox;
 
 pub use audit::Log;
 pub use both::main;
-pub use repository::Repository;
+pub use repository::{Repositories, Repository};
 pub use sandbox::Sandbox;
 
 /// Waits up to ten seconds for `found` to answer with something.

@@ -1,10 +1,11 @@
-//! A repository on this machine, served by git's own HTTP server.
+//! Repositories on this machine, served by git's own HTTP server.
 
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use openshell_testkit::http::{Body, Request, Response};
@@ -13,10 +14,44 @@ use tempfile::TempDir;
 
 const GIT: &str = "/usr/bin/git";
 
+/// Repositories that a server of the test's own answers for.
+#[derive(Clone, Debug)]
+pub struct Repositories {
+    files: Arc<TempDir>,
+}
+
+impl Repositories {
+    /// Makes some, each with one commit of the file `greeting`. Whoever is answered may also push.
+    pub fn new(names: &[&str]) -> Self {
+        let files = tempfile::tempdir().expect("/tmp is writable");
+        let work = files.path().join("work");
+        git(files.path(), &["init", "--quiet", "--initial-branch=main", "work"]);
+        fs::write(work.join("greeting"), "hello\n").expect("our own folder is writable");
+        git(&work, &["add", "greeting"]);
+        git(&work, &["commit", "--quiet", "--message=One"]);
+        for name in names {
+            let bare = format!("{name}.git");
+            git(files.path(), &["clone", "--quiet", "--bare", "work", &bare]);
+            git(&files.path().join(bare), &["config", "http.receivepack", "true"]);
+        }
+        Self { files: Arc::new(files) }
+    }
+
+    /// The answer to a request; one of the name `NAME` is at `/NAME.git`.
+    pub fn answer(&self, request: &Request) -> Response {
+        answer(self.files.path(), request)
+    }
+
+    /// The messages of the commits of its main branch, the last one first.
+    pub fn commits(&self, name: &str) -> String {
+        git(&self.files.path().join(format!("{name}.git")), &["log", "--format=%s", "main"])
+    }
+}
+
 /// A server of one repository.
 #[derive(Debug)]
 pub struct Repository {
-    files: TempDir,
+    all: Repositories,
     server: Server,
 }
 
@@ -28,22 +63,15 @@ impl Repository {
 
     /// Serves it at a listener of the test's own. Whoever reaches that may also push.
     pub fn serve_at(listener: TcpListener) -> Self {
-        let files = tempfile::tempdir().expect("/tmp is writable");
-        let work = files.path().join("work");
-        git(files.path(), &["init", "--quiet", "--initial-branch=main", "work"]);
-        fs::write(work.join("greeting"), "hello\n").expect("our own folder is writable");
-        git(&work, &["add", "greeting"]);
-        git(&work, &["commit", "--quiet", "--message=One"]);
-        git(files.path(), &["clone", "--quiet", "--bare", "work", "project.git"]);
-        git(&files.path().join("project.git"), &["config", "http.receivepack", "true"]);
-        let root = files.path().to_owned();
-        let server = Server::http(listener, move |request| answer(&root, request));
-        Self { files, server }
+        let all = Repositories::new(&["project"]);
+        let own = all.clone();
+        let server = Server::http(listener, move |request| own.answer(request));
+        Self { all, server }
     }
 
     /// The messages of the commits of its main branch, the last one first.
     pub fn commits(&self) -> String {
-        git(&self.files.path().join("project.git"), &["log", "--format=%s", "main"])
+        self.all.commits("project")
     }
 
     /// Where it is for a client that calls this machine `host`.
@@ -88,7 +116,7 @@ fn answer(root: &Path, request: &Request) -> Response {
         .stdout(Stdio::piped())
         .spawn()
         .expect("git can be run");
-    // A request of this protocol is smaller than a pipe.
+    // What git says before it has read all is smaller than a pipe.
     let input = child.stdin.take().map(|mut input| input.write_all(&request.body));
     input.transpose().expect("git reads its input");
     let said = child.wait_with_output().expect("git ends").stdout;

@@ -1,7 +1,10 @@
 //! Providers: what their settings make of them, and what a sandbox shows of them.
 
-use openshell_wire::datamodel::{ObjectMeta, Provider};
+use openshell_wire::datamodel::workspace_selector::Selection;
+use openshell_wire::datamodel::{ObjectMeta, Provider, WorkspaceSelector};
 use openshell_wire::v1;
+use sqlx::SqlitePool;
+use sqlx::sqlite::SqliteConnectOptions;
 use tonic::{Code, Status};
 
 use crate::support::{World, create, scope};
@@ -193,6 +196,82 @@ async fn a_sandbox_shows_what_is_attached_now_and_how_far_it_is() {
     receipt.receipt_id = "x".into();
     let missing = world.v1().get_sandbox_provider_status(receipt).await.unwrap_err();
     assert_eq!(missing.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn i14_a_provider_of_another_workspace_is_not_found() {
+    let world = World::start().await;
+    let options = SqliteConnectOptions::new().filename(world.paths().database());
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    for sql in [
+        "INSERT INTO workspaces VALUES ('other', 'w2', '{}', 1, 0)",
+        "INSERT INTO providers VALUES ('other', 'theirs', 'p2', 'openai', '{}', '{}', 1, 0, '{}')",
+    ] {
+        sqlx::query(sql).execute(&pool).await.unwrap();
+    }
+    let elsewhere = |name: &str| {
+        let selection = Some(Selection::Workspace(name.into()));
+        Some(WorkspaceSelector { selection })
+    };
+    let get = |workspace_scope| v1::GetProviderRequest { name: "theirs".into(), workspace_scope };
+    let mut client = world.v1();
+    assert!(client.get_provider(get(elsewhere("other"))).await.is_ok());
+    world.ready("one", &["serve"]).await;
+
+    let named = Some(Provider {
+        metadata: Some(ObjectMeta { name: "theirs".into(), ..Default::default() }),
+        credentials: [("OPENAI_API_KEY".to_owned(), "hunter2hunter2".to_owned())].into(),
+        ..Default::default()
+    });
+    let update = v1::UpdateProviderRequest {
+        provider: named,
+        workspace_scope: scope(),
+        ..Default::default()
+    };
+    let attach = v1::AttachSandboxProviderRequest {
+        sandbox: "one".into(),
+        provider: "theirs".into(),
+        workspace_scope: scope(),
+        ..Default::default()
+    };
+    let detach = v1::DetachSandboxProviderRequest {
+        sandbox: "one".into(),
+        provider: "theirs".into(),
+        workspace_scope: scope(),
+        ..Default::default()
+    };
+    let delete = v1::DeleteProviderRequest {
+        name: "theirs".into(),
+        workspace_scope: scope(),
+        ..Default::default()
+    };
+    let refusals = [
+        client.delete_provider(delete).await.map(drop),
+        client.get_provider(get(scope())).await.map(drop),
+        client.update_provider(update).await.map(drop),
+        client.attach_sandbox_provider(attach.clone()).await.map(drop),
+        client.detach_sandbox_provider(detach).await.map(drop),
+        // Nor is a sandbox of here found there.
+        client
+            .attach_sandbox_provider(v1::AttachSandboxProviderRequest {
+                workspace_scope: elsewhere("other"),
+                ..attach
+            })
+            .await
+            .map(drop),
+    ];
+    for refusal in refusals {
+        assert_eq!(refusal.unwrap_err().code(), Code::NotFound);
+    }
+    let mut request = create("two", &["serve"]);
+    let spec = request.request.as_mut().unwrap().spec.as_mut().unwrap();
+    spec.providers = vec!["theirs".into()];
+    let refused = world.native().create(request).await.unwrap_err();
+    assert!(refused.message().contains("provider 'theirs' not found"), "{refused}");
+
+    let list = v1::ListProvidersRequest { workspace_scope: scope(), ..Default::default() };
+    assert!(client.list_providers(list).await.unwrap().into_inner().providers.is_empty());
+    assert!(client.get_provider(get(elsewhere("other"))).await.is_ok());
 }
 
 fn world_id(listed: &v1::ListSandboxesResponse) -> String {

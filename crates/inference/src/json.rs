@@ -21,13 +21,25 @@ pub(crate) fn with_model(
 ) -> Result<Vec<u8>, Refused> {
     let text =
         std::str::from_utf8(body).map_err(|_| Refused::Json("it is not UTF-8".to_owned()))?;
+    object(operation, model, text, Depth::Call)
+}
+
+/// Which object is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Call,
+    /// The call within one that counts its tokens, which has none within it.
+    Inner,
+}
+
+fn object(operation: Operation, model: &str, text: &str, depth: Depth) -> Result<Vec<u8>, Refused> {
     let members: Members<'_> = read(text)?;
     let protocol = operation.protocol();
     for (name, value) in &members.0 {
         check(operation, name, value)?;
     }
     let mut out =
-        Out { text: String::with_capacity(body.len() + model.len() + 16), is_empty: true };
+        Out { text: String::with_capacity(text.len() + model.len() + 16), is_empty: true };
     out.text.push('{');
     let has_model = members.0.iter().any(|(name, _)| name == MODEL);
     let forced = match protocol {
@@ -42,7 +54,12 @@ pub(crate) fn with_model(
         match name.as_ref() {
             MODEL => out.member(MODEL, &forced),
             INNER if protocol == ModelProtocol::Gemini => {
-                let inner = with_model(operation, model, value.get().as_bytes())?;
+                // SECURITY: H2; a body of such objects alone would cost a frame of the stack for each.
+                if depth == Depth::Inner {
+                    let why = "it stands within itself";
+                    return Err(Refused::Member { member: INNER, why });
+                }
+                let inner = object(operation, model, value.get(), Depth::Inner)?;
                 out.member(INNER, &String::from_utf8_lossy(&inner));
             }
             name => out.member(name, value.get()),
@@ -59,7 +76,7 @@ const INNER: &str = "generateContentRequest";
 
 /// Checks one member of a call's object.
 fn check(operation: Operation, name: &str, value: &RawValue) -> Result<(), Refused> {
-    let is = |member: &str| name.eq_ignore_ascii_case(member);
+    let is = |member: &str| is_alike(name, member);
     let refuse = |member, why| Err(Refused::Member { member, why });
     // Some servers do not tell upper case from lower case here.
     if is(MODEL) && name != MODEL {
@@ -68,8 +85,15 @@ fn check(operation: Operation, name: &str, value: &RawValue) -> Result<(), Refus
             "it is written in another case, and servers differ in what that means",
         );
     }
-    if operation.protocol() == ModelProtocol::OpenAi && is("models") {
-        return refuse("models", "which model answers is not the caller's choice");
+    // Gemini's servers know each member by two names, and those with `_` would be passed on unread.
+    if operation.protocol() == ModelProtocol::Gemini && name != INNER && is(INNER) {
+        return refuse(INNER, "write it so, and not in another way");
+    }
+    // The second is what some routers of models of that protocol take.
+    for several in ["models", "fallbacks"] {
+        if operation.protocol() == ModelProtocol::OpenAi && is(several) {
+            return refuse(several, "which model answers is not the caller's choice");
+        }
     }
     // SECURITY: H9; its answer would be fetched by a request that is no call.
     if operation == Operation::Responses && is("background") && is_set(value) {
@@ -79,12 +103,23 @@ fn check(operation: Operation, name: &str, value: &RawValue) -> Result<(), Refus
         let tools: Option<Vec<&RawValue>> = read(value.get())?;
         for tool in tools.into_iter().flatten().filter(|tool| tool.get().starts_with('{')) {
             let tool: Members<'_> = read(tool.get())?;
-            if tool.0.iter().any(|(name, _)| name.eq_ignore_ascii_case(MODEL)) {
+            if tool.0.iter().any(|(name, _)| is_alike(name, MODEL)) {
                 return refuse("tools", "a tool there names a model of its own");
             }
         }
     }
     Ok(())
+}
+
+/// Whether some server takes `name` for `member`, which is ASCII: some do not tell cases from each
+/// other, as Unicode has them, and some not `generate_content` from `generateContent`.
+fn is_alike(name: &str, member: &str) -> bool {
+    let folded = name.chars().filter(|c| *c != '_').map(|c| match c {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    });
+    folded.eq(member.chars().map(|c| c.to_ascii_lowercase()))
 }
 
 fn is_set(value: &RawValue) -> bool {
@@ -165,7 +200,7 @@ mod tests {
 
     use super::*;
 
-    fn forced(operation: Operation, body: &str) -> Result<String, Refused> {
+    fn written(operation: Operation, body: &str) -> Result<String, Refused> {
         let out = with_model(operation, "ours", body.as_bytes())?;
         Ok(String::from_utf8(out).expect("text"))
     }
@@ -186,7 +221,7 @@ mod tests {
                 r#"{"generateContentRequest":{"model":"models/ours","c":1}}"#,
             ),
         ] {
-            assert_eq!(forced(operation, body).as_deref(), Ok(expected));
+            assert_eq!(written(operation, body).as_deref(), Ok(expected));
         }
     }
 
@@ -198,16 +233,45 @@ mod tests {
             r#"{"model":"a","Model":"b"}"#,
             r#"{"MODEL":"b"}"#,
             r#"{"models":["b"]}"#,
+            r#"{"fallbacks":["b"]}"#,
             r#"{"tools":[{"type":"image_generation","model":"b"}]}"#,
             r#"{"tools":[{"type":"x"},{"MODEL":"b"}]}"#,
             r#"{"tools":{"model":"b"}}"#,
             r#"{"background":true}"#,
             r#"{"Background":1}"#,
         ] {
-            assert!(forced(Operation::Responses, body).is_err(), "{body}");
+            assert!(written(Operation::Responses, body).is_err(), "{body}");
         }
         let nested = r#"{"generateContentRequest":{"model":"a","model":"b"}}"#;
-        assert!(forced(Operation::CountTokens, nested).is_err());
+        assert!(written(Operation::CountTokens, nested).is_err());
+    }
+
+    #[test]
+    fn h08_a_second_model_by_another_spelling_is_refused() {
+        for (operation, body) in [
+            (Operation::CountTokens, r#"{"generate_content_request":{"model":"models/b"}}"#),
+            (Operation::CountTokens, r#"{"GenerateContentRequest":{"model":"models/b"}}"#),
+            (
+                Operation::CountTokens,
+                r#"{"generateContentRequest":{"generate_content_request":{"model":"models/b"}}}"#,
+            ),
+            (Operation::ChatCompletions, "{\"model\u{17f}\":[\"b\"]}"),
+            (Operation::ChatCompletions, r#"{"model_\u017f":["b"]}"#),
+            (Operation::Responses, "{\"bac\u{212a}ground\":true}"),
+            (Operation::Responses, "{\"tool\u{17f}\":[{\"model\":\"b\"}]}"),
+        ] {
+            assert!(written(operation, body).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn h02_a_call_within_a_call_within_a_call_is_refused() {
+        for levels in [2, 100_000] {
+            let (open, close) = (r#"{"generateContentRequest":"#, "}");
+            let body = format!("{}{{}}{}", open.repeat(levels), close.repeat(levels));
+            let refused = written(Operation::CountTokens, &body);
+            assert!(matches!(refused, Err(Refused::Member { .. })), "{levels}");
+        }
     }
 
     #[test]
@@ -220,7 +284,7 @@ mod tests {
             r#"{"background":null}"#,
             r#"{"messages":[{"content":"{\"model\":\"x\"}"}]}"#,
         ] {
-            assert!(forced(Operation::Responses, body).is_ok(), "{body}");
+            assert!(written(Operation::Responses, body).is_ok(), "{body}");
         }
     }
 
@@ -241,7 +305,7 @@ mod tests {
             "{\"a\":1",
             "{/**/}",
         ] {
-            let refused = forced(Operation::Messages, body);
+            let refused = written(Operation::Messages, body);
             assert!(matches!(refused, Err(Refused::Json(_))), "{body:?}: {refused:?}");
         }
         let utf16: Vec<u8> = "{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -251,7 +315,7 @@ mod tests {
 
     #[test]
     fn an_error_tells_no_content() {
-        let refused = forced(Operation::Messages, r#"{"prompt":"secret words", "secret words"}"#);
+        let refused = written(Operation::Messages, r#"{"prompt":"secret words", "secret words"}"#);
         let text = refused.expect_err("it is no JSON").to_string();
         assert!(!text.contains("secret"), "{text}");
     }
@@ -269,7 +333,7 @@ mod tests {
                 object.insert("model".to_owned(), model.into());
             }
             let body = serde_json::to_string(&object).expect("JSON");
-            let out = forced(Operation::Messages, &body).expect("it is a call");
+            let out = written(Operation::Messages, &body).expect("it is a call");
             let mut read: serde_json::Map<String, serde_json::Value> =
                 serde_json::from_str(&out).expect("what was written is JSON");
             prop_assert_eq!(read.remove("model"), Some("ours".into()));

@@ -81,6 +81,19 @@ pub(crate) fn authorize(
     permit(policy, (to, Transport::Tcp), by)
 }
 
+/// Asks `policy` whether `by` may make calls that the rule of this key is for. `to` stands for them.
+/// SECURITY: I10; whom a route names says its own rule alone: a person's rule for more hosts, or one of
+/// a provider's, gives nobody the key of a backend.
+pub(crate) fn authorize_calls(
+    policy: Arc<PolicyInForce>,
+    (rule, to): (&str, Authority),
+    by: Arc<Caller>,
+) -> Result<Permit, Refusal> {
+    let decision = policy.policy.connect_by(rule, &destination(&to), &by, Timestamp::now());
+    let grant = granted(&policy, &to, &by, decision)?;
+    Ok(Permit { policy, grant, to, by, transport: Transport::Tcp, is_backend: false })
+}
+
 /// Asks `policy` whether `by` may exchange datagrams with `to`.
 pub(crate) fn authorize_datagrams(
     policy: Arc<PolicyInForce>,
@@ -314,10 +327,19 @@ fn ask(
         Transport::Tcp => policy.policy.connect(&destination, by, now),
         Transport::Udp => policy.policy.datagram(&destination, by, now),
     };
+    granted(policy, to, by, decision)
+}
+
+fn granted(
+    policy: &PolicyInForce,
+    to: &Authority,
+    by: &Caller,
+    decision: Decision,
+) -> Result<Grant, Refusal> {
     match decision {
         Decision::Allow(grant) => Ok(grant),
         Decision::Deny(denial) => {
-            let why = policy.policy.explain(&destination, Some(by), &decision);
+            let why = policy.policy.explain(&destination(to), Some(by), &decision);
             Err(match denial.predicate {
                 Predicate::NeverReachable => Refusal::address(why),
                 _ => Refusal::policy(why),

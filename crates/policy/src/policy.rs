@@ -15,7 +15,7 @@ use crate::compiled::{
     Binaries, BinaryPath, Bound, CompiledEndpoint, CompiledRule, HostKind, Index, Inspected, Judge,
     Transport, compile,
 };
-use crate::decision::{AddressRefusal, Caller, Decision, Denial, Destination, Grant};
+use crate::decision::{AddressRefusal, Caller, Decision, Denial, Destination, Grant, Predicate};
 use crate::diagnostic::Diagnostic;
 use crate::document::{Document, parse};
 use crate::request::{Inspection, McpVersions, Refused, Request, RequestDenial, Verdict};
@@ -95,6 +95,21 @@ impl Policy {
     /// it allocates nothing.
     pub fn connect(&self, to: &Destination<'_>, by: &Caller, now: Timestamp) -> Decision {
         self.index.connect(&self.binaries, (to, Transport::Tcp), by, now)
+    }
+
+    /// Decides one TCP connection by the rule of this key alone, whatever the others allow.
+    pub fn connect_by(
+        &self,
+        key: &str,
+        to: &Destination<'_>,
+        by: &Caller,
+        now: Timestamp,
+    ) -> Decision {
+        let found = self.rules.iter().zip(0_u32..).find(|(rule, _)| &*rule.key == key);
+        match found {
+            Some((_, rule)) => self.index.connect_by(&self.binaries, (to, by), rule, now),
+            None => Decision::Deny(Denial { predicate: Predicate::Host, closest: None }),
+        }
     }
 
     /// Decides whether UDP datagrams may be exchanged with a destination.

@@ -75,6 +75,10 @@ impl Route {
     /// vendors wait for an answer.
     pub const IDLE: Duration = Duration::from_secs(600);
 
+    /// With what the keys of the policy's rules begin that say who may use a route; the word of its
+    /// protocol follows. No policy that a person writes has them.
+    pub const RULE_PREFIX: &str = "_inference_";
+
     /// The longest name of a model, in bytes.
     pub const LONGEST_MODEL: usize = 256;
 }

@@ -20,7 +20,7 @@ use super::failure::Failure;
 use super::record::CallRecord;
 use super::visit::Visit;
 use crate::accept::Context;
-use crate::authorize::{Permit, authorize};
+use crate::authorize::{Permit, authorize_calls};
 use crate::http::body::kib;
 use crate::limits;
 use crate::refusal::Refusal;
@@ -189,7 +189,8 @@ fn permitted(
     let route = policy.routes.get(protocol).cloned().ok_or(Refused::NoRoute(protocol))?;
     Refused::check_expiry(&route, Timestamp::now().as_millisecond())?;
     let to = stands_for(protocol)?;
-    let permit = authorize(Arc::clone(&policy), to, Arc::clone(&visit.who.caller))?;
+    let (rule, by) = (format!("{}{protocol}", Route::RULE_PREFIX), Arc::clone(&visit.who.caller));
+    let permit = authorize_calls(Arc::clone(&policy), (&rule, to), by)?;
     Ok((policy, route, permit))
 }
 

@@ -17,11 +17,6 @@ use tokio_rustls::client::TlsStream;
 
 use super::world::*;
 
-/// Lets curl use each backend.
-const ALL: &str = "{ host: openai.inference.local, port: 443 }, \
-                   { host: anthropic.inference.local, port: 443 }, \
-                   { host: gemini.inference.local, port: 443 }";
-
 fn route(protocol: ModelProtocol, port: u16, secret: &str) -> Route {
     Route {
         protocol,
@@ -135,8 +130,8 @@ async fn one_call(world: &World) -> Inference {
 #[tokio::test]
 async fn a_call_at_our_own_name_goes_to_the_backend_with_its_credential_and_model() {
     let backend = backend(MESSAGE).await;
-    let world = World::new(ALL).await;
-    world.route(ALL, 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = World::new("").await;
+    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
     let mut client = tls(&world, "inference.local", "http/1.1").await;
     let request = post("inference.local", "/v1/messages?key=theirs", r#"{"model":"theirs","x":1}"#);
     let answer = ask(&mut client, &request).await;
@@ -160,8 +155,8 @@ async fn a_call_at_our_own_name_goes_to_the_backend_with_its_credential_and_mode
 #[tokio::test]
 async fn calls_follow_each_other_over_one_connection_on_both_sides() {
     let backend = backend(MESSAGE).await;
-    let world = World::new(ALL).await;
-    world.route(ALL, 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = World::new("").await;
+    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
     let mut client = tls(&world, "inference.local", "http/1.1").await;
     for _ in 0..3 {
         let answer = ask(&mut client, &post("inference.local", "/v1/messages", "{}")).await;
@@ -174,8 +169,8 @@ async fn calls_follow_each_other_over_one_connection_on_both_sides() {
 #[tokio::test]
 async fn a_client_of_http2_is_served_over_http1() {
     let backend = backend(MESSAGE).await;
-    let world = World::new(ALL).await;
-    world.route(ALL, 1, vec![route(ModelProtocol::Gemini, backend.port, "real")]);
+    let world = World::new("").await;
+    world.route("", 1, vec![route(ModelProtocol::Gemini, backend.port, "real")]);
     let client = tls(&world, "generativelanguage.googleapis.com", "h2").await;
     let (client, connection) = h2::client::handshake(client).await.unwrap();
     tokio::spawn(connection);
@@ -202,8 +197,8 @@ async fn a_client_of_http2_is_served_over_http1() {
 #[tokio::test]
 async fn plain_http_is_served_at_our_own_name_by_each_way_in() {
     let backend = backend(MESSAGE).await;
-    let world = World::new(ALL).await;
-    world.route(ALL, 1, vec![route(ModelProtocol::OpenAi, backend.port, "real")]);
+    let world = World::new("").await;
+    world.route("", 1, vec![route(ModelProtocol::OpenAi, backend.port, "real")]);
     let mut client = world.transparent_to("inference.local", 80).await;
     let answer = ask(&mut client, &post("inference.local", "/v1/responses", "{}")).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -233,8 +228,8 @@ async fn plain_http_is_served_at_our_own_name_by_each_way_in() {
 #[tokio::test]
 async fn a_vendors_name_is_for_the_router_only_where_no_rule_allows_it() {
     let backend = backend(MESSAGE).await;
-    let world = World::new(ALL).await;
-    world.route(ALL, 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = World::new("").await;
+    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
     let name = HostName::parse("api.anthropic.com").unwrap();
     let routes = |world: &World| world.egress.context().policy.borrow().routes.resolves(&name);
     assert!(routes(&world));
@@ -242,15 +237,15 @@ async fn a_vendors_name_is_for_the_router_only_where_no_rule_allows_it() {
     let answer = ask(&mut client, &post("api.anthropic.com", "/v1/messages", "{}")).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     // A rule that comes ends the connection, so that the next one is judged by it.
-    let allowed = format!("{ALL}, {{ host: api.anthropic.com, port: 443 }}");
-    world.route(&allowed, 2, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let allowed = "{ host: api.anthropic.com, port: 443 }";
+    world.route(allowed, 2, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
     let mut rest = Vec::new();
     timeout(Duration::from_secs(10), client.read_to_end(&mut rest)).await.unwrap().unwrap();
     let mut client = world.transparent_to("api.anthropic.com", 443).await;
     let _ = client.read_to_end(&mut rest).await;
     assert_eq!(backend.connections(), 1);
     // A protocol without a backend is not taken at its vendors.
-    world.route(ALL, 3, vec![route(ModelProtocol::OpenAi, backend.port, "real")]);
+    world.route("", 3, vec![route(ModelProtocol::OpenAi, backend.port, "real")]);
     assert!(!routes(&world));
     let mut client = world.transparent_to("api.anthropic.com", 443).await;
     let _ = client.read_to_end(&mut rest).await;
@@ -262,8 +257,8 @@ async fn a_vendors_name_is_for_the_router_only_where_no_rule_allows_it() {
 #[tokio::test]
 async fn h09_what_is_no_call_is_refused_and_nothing_is_sent() {
     let backend = backend(MESSAGE).await;
-    let world = World::new(ALL).await;
-    world.route(ALL, 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = World::new("").await;
+    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
     let mut client = tls(&world, "inference.local", "http/1.1").await;
     for (path, body, status, word) in [
         ("/v1/files", "{}", "403", "not_a_model_call"),
@@ -287,8 +282,8 @@ async fn h09_what_is_no_call_is_refused_and_nothing_is_sent() {
 #[tokio::test]
 async fn a_request_for_another_name_is_refused() {
     let backend = backend(MESSAGE).await;
-    let world = World::new(ALL).await;
-    world.route(ALL, 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = World::new("").await;
+    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
     let mut client = tls(&world, "inference.local", "http/1.1").await;
     let answer = ask(&mut client, &post("api.anthropic.com", "/v1/messages", "{}")).await;
     assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
@@ -300,16 +295,24 @@ async fn a_request_for_another_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_backend_is_for_those_whom_the_policy_lets_use_it() {
+async fn a_backend_is_for_those_whom_its_route_names_whatever_else_is_allowed() {
     let backend = backend(MESSAGE).await;
     let world = World::new("").await;
-    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
-    let mut client = tls(&world, "inference.local", "http/1.1").await;
-    let answer = ask(&mut client, &post("inference.local", "/v1/messages", "{}")).await;
-    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("permission_error"), "{answer}");
+    let wide = "{ host: '*.inference.local', port: 443 }, \
+                { host: anthropic.inference.local, port: 443 }";
+    for (at, endpoints) in [(1, ""), (2, wide)] {
+        let route = route(ModelProtocol::Anthropic, backend.port, "real");
+        world.route_for("/usr/bin/node", endpoints, at, vec![route]);
+        let mut client = tls(&world, "inference.local", "http/1.1").await;
+        let answer = ask(&mut client, &post("inference.local", "/v1/messages", "{}")).await;
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+        assert!(answer.contains("permission_error"), "{answer}");
+    }
     assert_eq!(backend.connections(), 0);
-    let call = one_call(&world).await;
-    assert_eq!((call.outcome, call.reason.unwrap().predicate.as_str()), (Outcome::Denied, "host"));
+    for call in calls(&world.events(4).await) {
+        let reason = call.reason.unwrap();
+        assert_eq!((call.outcome, reason.predicate.as_str()), (Outcome::Denied, "binary"));
+    }
 }
 
 /// A backend that answers with parts as they are given to it, and tells when its client is gone.
@@ -361,8 +364,8 @@ async fn read_until<S: AsyncReadExt + Unpin>(client: &mut S, text: &str) -> Stri
 #[tokio::test]
 async fn a_streamed_answer_passes_as_it_comes_and_its_tokens_are_counted() {
     let (backend, parts, _told) = parts().await;
-    let world = World::new(ALL).await;
-    world.route(ALL, 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = World::new("").await;
+    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
     let mut client = tls(&world, "inference.local", "http/1.1").await;
     let request = post("inference.local", "/v1/messages", r#"{"stream":true}"#);
     client.write_all(request.as_bytes()).await.unwrap();
@@ -371,7 +374,7 @@ async fn a_streamed_answer_passes_as_it_comes_and_its_tokens_are_counted() {
     // The second is sent when the first was seen.
     read_until(&mut client, "input_tokens").await;
     // What changes meanwhile is for the calls to come.
-    world.route(ALL, 2, Vec::new());
+    world.route("", 2, Vec::new());
     parts.send(SECOND).await.unwrap();
     read_until(&mut client, "\"output_tokens\":9").await;
     parts.send("0\r\n\r\n").await.unwrap();
@@ -387,8 +390,8 @@ async fn a_streamed_answer_passes_as_it_comes_and_its_tokens_are_counted() {
 #[tokio::test]
 async fn e12_an_answer_that_was_cut_short_does_not_look_whole() {
     let (backend, parts, _told) = parts().await;
-    let world = World::new(ALL).await;
-    world.route(ALL, 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = World::new("").await;
+    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
     let mut client = tls(&world, "inference.local", "http/1.1").await;
     client.write_all(post("inference.local", "/v1/messages", "{}").as_bytes()).await.unwrap();
     parts.send(EVENTS).await.unwrap();
@@ -406,8 +409,8 @@ async fn e12_an_answer_that_was_cut_short_does_not_look_whole() {
 #[tokio::test]
 async fn a_caller_that_goes_away_ends_the_call_at_the_backend() {
     let (backend, parts, told) = parts().await;
-    let world = World::new(ALL).await;
-    world.route(ALL, 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = World::new("").await;
+    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
     let mut client = tls(&world, "inference.local", "http/1.1").await;
     client.write_all(post("inference.local", "/v1/messages", "{}").as_bytes()).await.unwrap();
     parts.send(EVENTS).await.unwrap();
@@ -423,8 +426,8 @@ async fn a_caller_that_goes_away_ends_the_call_at_the_backend() {
 #[tokio::test]
 async fn a_caller_that_goes_away_before_the_answer_ends_the_call_too() {
     let (backend, _parts, told) = parts().await;
-    let world = World::new(ALL).await;
-    world.route(ALL, 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = World::new("").await;
+    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
     let mut client = tls(&world, "inference.local", "http/1.1").await;
     client.write_all(post("inference.local", "/v1/messages", "{}").as_bytes()).await.unwrap();
     while backend.bytes().is_empty() {
@@ -439,10 +442,10 @@ async fn a_caller_that_goes_away_before_the_answer_ends_the_call_too() {
 async fn a_silent_backend_is_given_up_before_its_answer_and_within_it() {
     for begins in [false, true] {
         let (backend, parts, _told) = parts().await;
-        let world = World::new(ALL).await;
+        let world = World::new("").await;
         let idle = Duration::from_millis(200);
         let route = Route { idle, ..route(ModelProtocol::Anthropic, backend.port, "real") };
-        world.route(ALL, 1, vec![route]);
+        world.route("", 1, vec![route]);
         let mut client = tls(&world, "inference.local", "http/1.1").await;
         client.write_all(post("inference.local", "/v1/messages", "{}").as_bytes()).await.unwrap();
         if begins {
@@ -465,11 +468,11 @@ async fn a_silent_backend_is_given_up_before_its_answer_and_within_it() {
 #[tokio::test]
 async fn i13_the_next_call_goes_out_as_the_new_state_says() {
     let (one, other) = (backend(MESSAGE).await, backend(MESSAGE).await);
-    let world = World::new(ALL).await;
+    let world = World::new("").await;
     let mut client = None;
     for (epoch, backend, secret) in [(1, &one, "first"), (2, &one, "second"), (3, &other, "third")]
     {
-        world.route(ALL, epoch, vec![route(ModelProtocol::Anthropic, backend.port, secret)]);
+        world.route("", epoch, vec![route(ModelProtocol::Anthropic, backend.port, secret)]);
         let client = match &mut client {
             Some(client) => client,
             None => client.insert(tls(&world, "inference.local", "http/1.1").await),
@@ -514,13 +517,13 @@ async fn i13_a_state_is_over_when_a_call_was_sent_that_gets_no_answer() {
 
 #[tokio::test]
 async fn an_expired_credential_and_a_backend_that_is_not_there_are_told() {
-    let world = World::new(ALL).await;
+    let world = World::new("").await;
     let gone = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
     };
     let expired = Route { expires_ms: Some(1), ..route(ModelProtocol::Anthropic, gone, "real") };
-    world.route(ALL, 1, vec![expired, route(ModelProtocol::OpenAi, gone, "real")]);
+    world.route("", 1, vec![expired, route(ModelProtocol::OpenAi, gone, "real")]);
     let mut client = tls(&world, "inference.local", "http/1.1").await;
     let answer = ask(&mut client, &post("inference.local", "/v1/messages", "{}")).await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("expired"), "{answer}");
@@ -531,8 +534,8 @@ async fn an_expired_credential_and_a_backend_that_is_not_there_are_told() {
 #[tokio::test]
 async fn m13_without_a_record_nothing_is_served() {
     let backend = backend(MESSAGE).await;
-    let world = World::new(ALL).await;
-    world.route(ALL, 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = World::new("").await;
+    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
     world.fill_the_log(true);
     let mut client = world.transparent_to("inference.local", 80).await;
     let request = post("inference.local", "/v1/messages", "{}");

@@ -137,9 +137,14 @@ fn raise_descriptors() {
 
 /// A policy that lets curl connect to these endpoints.
 pub(crate) fn policy(endpoints: &str) -> Policy {
+    policy_with(endpoints, "")
+}
+
+/// The same with these rules, too.
+fn policy_with(endpoints: &str, rules: &str) -> Policy {
     let text = format!(
         "version: 1\nnetwork_policies:\n  api:\n    endpoints: [{endpoints}]\n    \
-         binaries: [{{ path: /usr/bin/curl }}]\n"
+         binaries: [{{ path: /usr/bin/curl }}]\n{rules}"
     );
     let (policy, _) = Policy::compile(&text).unwrap_or_else(|errors| panic!("{errors:?}"));
     let mut table = BinaryTable::new();
@@ -208,12 +213,31 @@ impl World {
         self.policy.send_replace(Arc::new(in_force)).sending.clone()
     }
 
-    /// Puts these routes of model calls in force, in a state of this number.
+    /// Puts these routes of model calls in force, in a state of this number, for every program.
     pub(super) fn route(&self, endpoints: &str, epoch: u64, routes: Vec<Route>) -> Sending {
+        self.route_for("/**", endpoints, epoch, routes)
+    }
+
+    /// The same for one program.
+    pub(super) fn route_for(
+        &self,
+        program: &str,
+        endpoints: &str,
+        epoch: u64,
+        routes: Vec<Route>,
+    ) -> Sending {
+        let rule = |Route { protocol, .. }: &Route| {
+            format!(
+                "  {}{protocol}:\n    endpoints: [{{ host: {protocol}.inference.local, port: 443 }}]\n    \
+                 binaries: [{{ path: {program} }}]\n",
+                Route::RULE_PREFIX
+            )
+        };
+        let rules: String = routes.iter().map(rule).collect();
         let generation = Generation::new(self.generation.load(Ordering::SeqCst));
         let set = CredentialSet { epoch, mark: Redacted::new([0; 32]), all: Vec::new() };
         let credentials = Arc::new(Credentials::new(set));
-        let in_force = PolicyInForce::new(policy(endpoints), generation, credentials)
+        let in_force = PolicyInForce::new(policy_with(endpoints, &rules), generation, credentials)
             .with_routes(Arc::new(Routes::new(routes)));
         self.policy.send_replace(Arc::new(in_force)).sending.clone()
     }

@@ -15,7 +15,7 @@ use crate::store::rows::route::StoredRoute;
 use crate::vault::Vault;
 
 /// Keys of rules that begin so are ours: no policy that a person writes has them.
-pub(crate) const RULE_PREFIX: &str = "_inference_";
+pub(crate) const RULE_PREFIX: &str = Route::RULE_PREFIX;
 
 /// Where the model calls of one protocol go when a provider answers them.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::binary::Match;
-use super::{Binaries, Bound, Index};
+use super::{Binaries, Bound, Entry, Index};
 use crate::address::{AddressClass, classify};
 use crate::decision::{Caller, Decision, Denial, Destination, Predicate};
 use crate::sets::Union;
@@ -39,14 +39,34 @@ impl Index {
         let unions = [&parts.host, &parts.program, &parts.port];
         match self.first_in_force(&unions, now).and_then(|id| self.entry(id)) {
             Some(entry) => Decision::Allow(entry.grant),
-            None => Decision::Deny(self.denial(binaries, (&parts, transport), by)),
+            None => Decision::Deny(self.denial(binaries, (&parts, transport), by, None)),
+        }
+    }
+
+    /// Decides a TCP connection by one rule alone.
+    pub fn connect_by(
+        &self,
+        binaries: &Binaries,
+        (to, by): (&Destination<'_>, &Caller),
+        rule: u32,
+        now: Timestamp,
+    ) -> Decision {
+        let transport = Transport::Tcp;
+        let Some(parts) = self.parts(binaries, (to, transport), by) else {
+            return Decision::Deny(NEVER_REACHABLE);
+        };
+        let unions = [&parts.host, &parts.program, &parts.port];
+        let fits = |entry: &Entry| entry.grant.rule == rule && !entry.is_expired(now);
+        match self.first(&unions, fits).and_then(|id| self.entry(id)) {
+            Some(entry) => Decision::Allow(entry.grant),
+            None => Decision::Deny(self.denial(binaries, (&parts, transport), by, Some(rule))),
         }
     }
 
     /// What came furthest of a TCP connection that is not allowed.
     pub fn closest(&self, binaries: &Binaries, to: &Destination<'_>, by: &Caller) -> Denial {
         match self.parts(binaries, (to, Transport::Tcp), by) {
-            Some(parts) => self.denial(binaries, (&parts, Transport::Tcp), by),
+            Some(parts) => self.denial(binaries, (&parts, Transport::Tcp), by, None),
             None => NEVER_REACHABLE,
         }
     }
@@ -82,23 +102,30 @@ impl Index {
 
     /// The first clause that all have in common and whose rule is in force.
     pub(super) fn first_in_force(&self, unions: &[&Union], now: Timestamp) -> Option<u32> {
+        self.first(unions, |entry| !entry.is_expired(now))
+    }
+
+    /// The first clause that all have in common and whose endpoint fits.
+    fn first(&self, unions: &[&Union], fits: impl Fn(&Entry) -> bool) -> Option<u32> {
         let mut all = self.sets.common(unions, 0);
         loop {
             let id = all.next()?;
             let entry = self.entry(id)?;
-            if !entry.is_expired(now) {
+            if fits(entry) {
                 return Some(id);
             }
             all.skip_to(entry.end);
         }
     }
 
-    /// What came furthest of a connection that no clause in force covers.
+    /// What came furthest of a connection that no clause in force covers, of one rule if it is asked
+    /// alone.
     fn denial(
         &self,
         binaries: &Binaries,
         (parts, transport): (&Parts, Transport),
         by: &Caller,
+        rule: Option<u32>,
     ) -> Denial {
         let (mut named, mut carried) = (Union::new(), Union::new());
         let transport = match transport {
@@ -116,7 +143,8 @@ impl Index {
             (Predicate::Port, &[host]),
         ];
         for (predicate, unions) in furthest {
-            if let Some(entry) = self.sets.common(unions, 0).next().and_then(|id| self.entry(id)) {
+            let fits = |entry: &Entry| rule.is_none_or(|own| entry.grant.rule == own);
+            if let Some(entry) = self.first(unions, fits).and_then(|id| self.entry(id)) {
                 return Denial { predicate, closest: Some(entry.grant) };
             }
         }

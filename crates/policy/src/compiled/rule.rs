@@ -17,6 +17,7 @@ use crate::pattern::{Glob, HostPattern, Network, PortRange};
 /// A rule as it is matched.
 #[derive(Clone, Debug)]
 pub(crate) struct CompiledRule {
+    pub key: Box<str>,
     pub name: Box<str>,
     pub line: u32,
     pub until: Option<Timestamp>,
@@ -95,6 +96,7 @@ pub(crate) enum Fit {
 impl CompiledRule {
     pub fn of(source: &Rule) -> Self {
         Self {
+            key: source.key.value.as_str().into(),
             name: source.name.as_str().into(),
             line: source.key.at.line,
             until: source.until,

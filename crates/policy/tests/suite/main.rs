@@ -9,6 +9,8 @@ mod budgets;
 #[cfg(test)]
 mod by_case;
 #[cfg(test)]
+mod by_rule;
+#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod connections;

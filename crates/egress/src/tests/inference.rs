@@ -488,28 +488,28 @@ async fn i13_the_next_call_goes_out_as_the_new_state_says() {
 #[tokio::test]
 async fn i13_a_state_is_over_when_its_calls_are_answered() {
     let backend = backend(MESSAGE).await;
-    let world = World::new(ALL).await;
+    let world = World::new("").await;
     let routed = || vec![route(ModelProtocol::Anthropic, backend.port, "real")];
-    world.route(ALL, 1, routed());
+    world.route("", 1, routed());
     let mut client = tls(&world, "inference.local", "http/1.1").await;
     ask(&mut client, &post("inference.local", "/v1/messages", "{}")).await;
-    assert!(world.route(ALL, 2, routed()).is_over());
+    assert!(world.route("", 2, routed()).is_over());
 }
 
 #[tokio::test]
 async fn i13_a_state_is_over_when_a_call_was_sent_that_gets_no_answer() {
     for stays in [true, false] {
         let (backend, _parts, _told) = parts().await;
-        let world = World::new(ALL).await;
+        let world = World::new("").await;
         let routed = || vec![route(ModelProtocol::Anthropic, backend.port, "real")];
-        world.route(ALL, 1, routed());
+        world.route("", 1, routed());
         let mut client = tls(&world, "inference.local", "http/1.1").await;
         client.write_all(post("inference.local", "/v1/messages", "{}").as_bytes()).await.unwrap();
         while backend.bytes().is_empty() {
             tokio::task::yield_now().await;
         }
         let client = stays.then_some(client);
-        let before = world.route(ALL, 2, routed());
+        let before = world.route("", 2, routed());
         timeout(Duration::from_secs(10), before.over()).await.unwrap();
         drop(client);
     }

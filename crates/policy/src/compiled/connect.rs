@@ -55,9 +55,9 @@ impl Index {
         let Some(parts) = self.parts(binaries, (to, transport), by) else {
             return Decision::Deny(NEVER_REACHABLE);
         };
-        let unions = [&parts.host, &parts.program, &parts.port];
+        let asked = [&parts.host, &parts.program, &parts.port];
         let fits = |entry: &Entry| entry.grant.rule == rule && !entry.is_expired(now);
-        match self.first(&unions, fits).and_then(|id| self.entry(id)) {
+        match self.first(&asked, fits).and_then(|id| self.entry(id)) {
             Some(entry) => Decision::Allow(entry.grant),
             None => Decision::Deny(self.denial(binaries, (&parts, transport), by, Some(rule))),
         }

@@ -41,7 +41,9 @@ pub(crate) struct Context {
     /// One for each WebSocket message that may have begun and not ended.
     pub(crate) assemblies: Semaphore,
     /// One for each KiB of the bodies that are held to be judged.
-    pub(crate) bodies: Semaphore,
+    pub(crate) bodies: Arc<Semaphore>,
+    /// One for each KiB of the answers of backends that are held to be counted.
+    pub(crate) answers: Arc<Semaphore>,
     /// One for each KiB of the datagrams that wait for their flows.
     pub(crate) datagrams: Arc<Semaphore>,
     /// One for each connection that may be served at once, over all listeners.
@@ -82,7 +84,8 @@ impl Egress {
         let (names, lines) = (Names::default(), Lines::default());
         let places = Arc::new(Semaphore::new(settings.max_connections));
         let assemblies = Semaphore::new(limits::WEBSOCKET_ASSEMBLIES);
-        let bodies = Semaphore::new(limits::BODIES);
+        let bodies = Arc::new(Semaphore::new(limits::BODIES));
+        let answers = Arc::new(Semaphore::new(limits::ANSWERS));
         let datagrams = Arc::new(Semaphore::new(limits::DATAGRAMS));
         Self(Arc::new_cyclic(|own| Context {
             own: Weak::clone(own),
@@ -97,6 +100,7 @@ impl Egress {
             ledger: Arc::new(Ledger::new(clock)),
             assemblies,
             bodies,
+            answers,
             datagrams,
             places,
         }))

@@ -127,6 +127,10 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// another body waits for as long as one may take to arrive, then it is denied.
 pub const BODIES: usize = 128 * 1024;
 
+/// KiB of the answers of backends, over all calls, that are held until what they cost is told; what
+/// one costs for which there is no room is not counted.
+pub const ANSWERS: usize = 64 * 1024;
+
 /// The longest body into which values of credentials are put, in octets; a longer one is denied.
 pub const FILLED: usize = 4 * 1024 * 1024;
 

@@ -79,6 +79,20 @@ impl Observer {
         }
     }
 
+    /// How many bytes it holds.
+    pub const fn held(&self) -> usize {
+        match &self.form {
+            Form::Other => 0,
+            Form::Whole { kept, .. } => kept.capacity(),
+            Form::Events { line, .. } => line.capacity(),
+        }
+    }
+
+    /// Holds nothing any more, and looks at nothing.
+    pub fn give_up(&mut self) {
+        self.form = Form::Other;
+    }
+
     /// What was found; `None`: nothing was said.
     pub fn tokens(mut self) -> Option<Tokens> {
         match &self.form {

@@ -13,12 +13,14 @@ use http_body_util::{Either, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use openshell_inference::{Call, Observer, is_passed_back};
 use openshell_types::Route;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::backend::Wire;
 use super::failure::Failure;
 use super::record::CallRecord;
 use crate::accept::Context;
+use crate::http::body::kib;
 
 /// What a caller gets.
 pub(super) type Reply = Response<Either<Full<Bytes>, Answer>>;
@@ -35,7 +37,35 @@ pub(super) struct Answer {
 struct Account {
     record: CallRecord,
     observer: Observer,
+    /// For what the observer holds.
+    room: Option<OwnedSemaphorePermit>,
     kept: Kept,
+}
+
+impl Account {
+    /// Looks at a part of the answer, as long as there is room for what has to be held of it.
+    /// SECURITY: N6; a caller that does not read would have us hold it for as long as it likes.
+    fn see(&mut self, data: &[u8]) {
+        self.observer.see(data);
+        let held = match self.observer.held() {
+            0 => return,
+            octets => kib(octets),
+        };
+        let has = self.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = held.saturating_sub(u32::try_from(has).unwrap_or(u32::MAX));
+        if more == 0 {
+            return;
+        }
+        match (Arc::clone(&self.kept.context.answers).try_acquire_many_owned(more), &mut self.room)
+        {
+            (Ok(room), Some(own)) => own.merge(room),
+            (Ok(room), own) => *own = Some(room),
+            (Err(_), own) => {
+                self.observer.give_up();
+                *own = None;
+            }
+        }
+    }
 }
 
 /// The connection that the answer comes over, the route that it is for, and where it is kept afterwards.
@@ -65,7 +95,7 @@ pub(super) fn pass_on(
     *reply.status_mut() = head.status;
     *reply.headers_mut() = head.headers;
     let idle = kept.route.idle;
-    let account = Account { record, observer, kept };
+    let account = Account { record, observer, room: None, kept };
     let mut answer = Answer { from, account: Some(account), silence: Box::pin(sleep(idle)), idle };
     if answer.from.is_end_stream() {
         answer.end();
@@ -76,7 +106,7 @@ pub(super) fn pass_on(
 impl Answer {
     /// The answer is whole.
     fn end(&mut self) {
-        if let Some(Account { record, observer, kept }) = self.account.take() {
+        if let Some(Account { record, observer, kept, .. }) = self.account.take() {
             let Kept { context, route, wire } = kept;
             context.backends.put(&route.base, wire);
             record.done(observer.tokens());
@@ -105,7 +135,7 @@ impl Body for Answer {
         match Pin::new(&mut this.from).poll_frame(polling) {
             Poll::Ready(Some(Ok(frame))) => {
                 if let (Some(data), Some(account)) = (frame.data_ref(), &mut this.account) {
-                    account.observer.see(data);
+                    account.see(data);
                 }
                 let next = Instant::now().checked_add(this.idle);
                 this.silence.as_mut().reset(next.unwrap_or_else(Instant::now));

@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use openshell_inference::Outgoing;
 use openshell_types::BaseUrl;
 use tokio::time::{Instant, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::Failure;
 use crate::accept::Context;
@@ -38,7 +39,8 @@ struct Waiting {
 
 /// A connection to a backend.
 pub(super) enum Wire {
-    Http1(http1::SendRequest<Full<Bytes>>),
+    /// With what drives it, which ends with it: what was not sent yet is held no longer.
+    Http1 { own: http1::SendRequest<Full<Bytes>>, _driver: AbortOnDropHandle<()> },
     /// Shared by all calls to its server.
     Http2(http2::SendRequest<Full<Bytes>>),
 }
@@ -73,7 +75,9 @@ impl Backends {
                     waiting.push(Waiting { wire: shared, since });
                     return Some(wire);
                 }
-                Wire::Http1(own) if !own.is_closed() && since.elapsed() < limits::LINE_IDLE => {
+                Wire::Http1 { own, .. }
+                    if !own.is_closed() && since.elapsed() < limits::LINE_IDLE =>
+                {
                     return Some(wire);
                 }
                 _ => {}
@@ -89,7 +93,9 @@ impl Backends {
         let mut all = self.lock();
         all.retain(|_, waiting| {
             waiting.retain(|own| match &own.wire {
-                Wire::Http1(wire) => !wire.is_closed() && own.since.elapsed() < limits::LINE_IDLE,
+                Wire::Http1 { own: wire, .. } => {
+                    !wire.is_closed() && own.since.elapsed() < limits::LINE_IDLE
+                }
                 Wire::Http2(wire) => !wire.is_closed(),
             });
             !waiting.is_empty()
@@ -115,6 +121,10 @@ pub(super) async fn dial(
     permit: Permit,
     base: &BaseUrl,
 ) -> Result<Wire, Refusal> {
+    // SECURITY: N1; streams of one caller's connection may each have a connection here.
+    let place = context.place().ok_or_else(|| {
+        Refusal::unreachable("connections", "too many connections are open".to_owned())
+    })?;
     let (dialled, permit) = reach(context, permit, Use::Tunnel).await?;
     let upward = if base.is_secure {
         let tls = &context.seams.tls.outward;
@@ -137,19 +147,30 @@ pub(super) async fn dial(
             .initial_stream_window_size(limits::STREAM_WINDOW)
             .initial_connection_window_size(limits::CONNECTION_WINDOW);
         let (wire, connection) = client.handshake(stream).await.map_err(broken)?;
-        tokio::spawn(connection);
+        tokio::spawn(async move {
+            let _place = place;
+            connection.await
+        });
         Ok(Wire::Http2(wire))
     } else {
-        let (wire, connection) = http1::handshake(stream).await.map_err(broken)?;
-        tokio::spawn(connection);
-        Ok(Wire::Http1(wire))
+        let mut client = http1::Builder::new();
+        // A body is written from where it is: its copy would take room that nobody counts.
+        client.writev(true);
+        let (wire, connection) = client.handshake(stream).await.map_err(broken)?;
+        let driver = tokio::spawn(async move {
+            let _place = place;
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "A connection to a backend broke");
+            }
+        });
+        Ok(Wire::Http1 { own: wire, _driver: AbortOnDropHandle::new(driver) })
     }
 }
 
 impl Wire {
     fn is_closed(&self) -> bool {
         match self {
-            Self::Http1(own) => own.is_closed(),
+            Self::Http1 { own, .. } => own.is_closed(),
             Self::Http2(own) => own.is_closed(),
         }
     }
@@ -158,7 +179,7 @@ impl Wire {
     async fn is_ready(&mut self) -> bool {
         let ready = async {
             match self {
-                Self::Http1(own) => own.ready().await,
+                Self::Http1 { own, .. } => own.ready().await,
                 Self::Http2(own) => own.ready().await,
             }
         };
@@ -168,7 +189,7 @@ impl Wire {
     /// What others can use of it while a call is under way.
     pub(super) fn shared(&self) -> Option<Self> {
         match self {
-            Self::Http1(_) => None,
+            Self::Http1 { .. } => None,
             Self::Http2(own) => Some(Self::Http2(own.clone())),
         }
     }
@@ -195,7 +216,7 @@ impl Wire {
         *request.uri_mut() = Uri::from_parts(uri).map_err(|error| failed(error.to_string()))?;
         *request.headers_mut() = headers;
         let sent = match self {
-            Self::Http1(own) => own.try_send_request(request).await,
+            Self::Http1 { own, .. } => own.try_send_request(request).await,
             Self::Http2(own) => own.try_send_request(request).await,
         };
         sent.map_err(unsent)

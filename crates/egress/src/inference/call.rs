@@ -4,14 +4,15 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Version};
+use http::header::CONTENT_ENCODING;
+use http::{HeaderMap, Request, Version};
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Body, Incoming};
 use jiff::Timestamp;
 use openshell_inference::{BODY, Call, Outgoing, Refused};
 use openshell_types::{Authority, Host, HostName, ModelProtocol, Port, Route};
 use tokio::runtime::Handle;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 
 use super::answer::{Kept, Reply, pass_on};
@@ -102,13 +103,22 @@ async fn exchange(
     let (_, route, _) = permitted(context, visit, protocol)?;
     record.goes_to(&route);
     let (head, body) = request.into_parts();
-    let (body, _room) = collect(context, &call, body).await?;
+    let (body, mut room) = collect(context, (&call, &head.headers), body).await?;
+    let mut shared = None;
     let mut may_be_stale = true;
     loop {
         let (policy, route, permit) = permitted(context, visit, protocol)?;
         record.goes_to(&route);
         // What is refused dials nobody.
-        let outgoing = Outgoing::write(&call, &route, &head.headers, body.clone())?;
+        let mut outgoing = Outgoing::write(&call, &route, &head.headers, body.clone())?;
+        if let Some(mut room) = room.take() {
+            let octets = body.len().saturating_add(outgoing.body.len());
+            shared = Some(Arc::new(room.split(kib(octets) as usize).unwrap_or(room)));
+        }
+        if let Some(room) = &shared {
+            outgoing.body =
+                Bytes::from_owner(Held { body: outgoing.body, _room: Arc::clone(room) });
+        }
         let base = &route.base;
         let waiting = if may_be_stale { context.backends.take(base).await } else { None };
         let mut wire = match waiting {
@@ -172,6 +182,19 @@ impl Drop for Sent {
     }
 }
 
+/// A body, and the room that it takes until nobody has it any more.
+/// SECURITY: N6; a backend may answer, and read what it was sent late or never.
+struct Held {
+    body: Bytes,
+    _room: Arc<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
 fn put(context: &Context, route: &Route, wire: Wire) {
     // What is shared is kept already.
     if wire.shared().is_none() {
@@ -204,18 +227,20 @@ fn stands_for(protocol: ModelProtocol) -> Result<Authority, Refusal> {
 }
 
 /// Reads a whole body. SECURITY: N6; what callers can make us hold is bounded over all of them.
-async fn collect<'a>(
-    context: &'a Context,
-    call: &Call,
+async fn collect(
+    context: &Context,
+    (call, headers): (&Call, &HeaderMap),
     mut body: Incoming,
-) -> Result<(Bytes, Option<SemaphorePermit<'a>>), Failure> {
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Failure> {
     if !call.operation.has_body() || body.is_end_stream() {
         return Ok((Bytes::new(), None));
     }
     let length = body.size_hint().exact().map_or(Ok(BODY), usize::try_from);
     let length = length.ok().filter(|length| *length <= BODY).ok_or(Refused::TooLong)?;
     let read = async {
-        let room = context.bodies.acquire_many(kib(length)).await.ok();
+        // One with a coding may become as long as any.
+        let most = if headers.contains_key(CONTENT_ENCODING) { BODY } else { length };
+        let room = Arc::clone(&context.bodies).acquire_many_owned(kib(most)).await.ok();
         let mut all = BytesMut::with_capacity(length.min(limits::RELAY_BUFFER));
         while let Some(frame) = body.frame().await {
             let gone = |error: hyper::Error| {

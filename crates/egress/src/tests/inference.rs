@@ -1,8 +1,10 @@
 //! Model calls: where they come in, what of them goes to a backend, and what comes back.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flate2::write::GzEncoder;
 use openshell_audit::{Event, Inference, Outcome};
 use openshell_types::{BaseUrl, HostName, ModelProtocol, Redacted, Route};
 use rustls::pki_types::pem::PemObject;
@@ -16,6 +18,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::world::*;
+use crate::limits;
 
 fn route(protocol: ModelProtocol, port: u16, secret: &str) -> Route {
     Route {
@@ -544,4 +547,80 @@ async fn m13_without_a_record_nothing_is_served() {
     let _ = client.read_to_end(&mut answer).await;
     assert!(answer.is_empty());
     assert_eq!(backend.connections(), 0);
+}
+
+/// A call whose body is small, and large without its coding.
+fn packed(host: &str, octets: usize) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let text: String = (0..octets / 64).map(|line| format!("{line:064x}")).collect();
+    write!(encoder, "{{\"x\":\"{text}\"}}").unwrap();
+    let body = encoder.finish().unwrap();
+    let mut request = format!(
+        "POST /v1/messages HTTP/1.1\r\nHost: {host}\r\nContent-Encoding: gzip\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    request.extend_from_slice(&body);
+    request
+}
+
+#[tokio::test]
+async fn n06_a_body_counts_without_its_coding_and_until_it_is_sent() {
+    const OCTETS: usize = 16 * 1024 * 1024;
+    // It answers as soon as something comes, and reads no more.
+    let backend = Upstream::serve(move |mut stream, _| async move {
+        let _ = stream.read(&mut [0; 64]).await;
+        let _ = stream.write_all(EVENTS.as_bytes()).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let world = World::new("").await;
+    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let mut client = world.transparent_to("inference.local", 80).await;
+    client.write_all(&packed("inference.local", OCTETS)).await.unwrap();
+    let answer = read_until(&mut client, "\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let bodies = &world.egress.context().bodies;
+    let taken = limits::BODIES - bodies.available_permits();
+    assert!(taken >= OCTETS / 1024, "{taken} KiB");
+    // What was not sent is dropped with the call.
+    drop(client);
+    let all = bodies.acquire_many(u32::try_from(limits::BODIES).unwrap());
+    let _all = timeout(Duration::from_secs(10), all).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn n06_answers_for_which_there_is_no_room_pass_uncounted() {
+    let backend = backend(MESSAGE).await;
+    let world = World::new("").await;
+    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let answers = &world.egress.context().answers;
+    let room = answers.acquire_many(u32::try_from(limits::ANSWERS).unwrap()).await.unwrap();
+    let mut client = tls(&world, "inference.local", "http/1.1").await;
+    let answer = ask(&mut client, &post("inference.local", "/v1/messages", "{}")).await;
+    assert!(answer.contains("output_tokens"), "{answer}");
+    drop(room);
+    let answer = ask(&mut client, &post("inference.local", "/v1/messages", "{}")).await;
+    assert!(answer.contains("output_tokens"), "{answer}");
+    let calls = calls(&world.events(3).await);
+    let counted: Vec<bool> = calls.iter().map(|call| call.tokens.is_some()).collect();
+    assert_eq!(counted, [false, true]);
+    assert_eq!(answers.available_permits(), limits::ANSWERS);
+}
+
+#[tokio::test]
+async fn n01_connections_to_backends_take_the_places_of_connections() {
+    let backend = backend(MESSAGE).await;
+    let world = World::new("").await;
+    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let mut client = tls(&world, "inference.local", "http/1.1").await;
+    let context = world.egress.context();
+    let places: Vec<_> = std::iter::from_fn(|| context.place()).collect();
+    let answer = ask(&mut client, &post("inference.local", "/v1/messages", "{}")).await;
+    assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+    assert_eq!(backend.connections(), 0);
+    drop(places);
+    let answer = ask(&mut client, &post("inference.local", "/v1/messages", "{}")).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }

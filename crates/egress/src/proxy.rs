@@ -125,7 +125,7 @@ async fn route(
                 replaced: &[],
             };
             let held = [head.to_upstream(&forwarded), early].concat();
-            let visit = Visit { to: to.clone(), door, way: Way::Forward, who };
+            let visit = Visit::new(to.clone(), door, Way::Forward, who);
             inference::serve(context, (client, held), visit, attempt).await;
         }
         (Ok(_), _) => {

@@ -47,7 +47,7 @@ pub(crate) async fn serve(
                 Ok(client) => client,
                 Err(refusal) => return attempt.refused(&refusal),
             };
-            let visit = Visit { to, door, way, who };
+            let visit = Visit::new(to, door, way, who);
             inference::serve(context, (client, early), visit, attempt).await;
         }
         Ok((who, Decided::Allowed(permit))) if permit.inspects() => {

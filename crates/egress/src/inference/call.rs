@@ -62,6 +62,7 @@ fn read(
     record: &mut CallRecord,
 ) -> Result<Call, Failure> {
     record.asks(format!("{} {}", request.method(), request.uri().path()));
+    record.check()?;
     same_door(visit, request)?;
     let call = Call::read(&visit.door, request.method(), request.uri())?;
     record.calls(&call);

@@ -1,6 +1,7 @@
 //! One call, one event.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openshell_audit::{Destination, Event, Inference, Outcome, Reason, Tokens};
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use super::failure::Failure;
 use super::visit::Visit;
 use crate::accept::Context;
+use crate::refusal::Refusal;
 use crate::seams::Report;
 
 /// The record of one call. Exactly one event is reported of it; dropping it says that the caller
@@ -19,6 +21,8 @@ pub(super) struct CallRecord {
     report: Arc<dyn Report>,
     call: Inference,
     began: Instant,
+    /// Whether a call over the same connection could not be recorded.
+    unrecorded: Arc<AtomicBool>,
     is_reported: bool,
 }
 
@@ -46,7 +50,17 @@ impl CallRecord {
             generation: context.policy.borrow().generation,
         };
         let report = Arc::clone(&context.seams.report);
-        Self { report, call, began: Instant::now(), is_reported: false }
+        let unrecorded = Arc::clone(visit.unrecorded());
+        Self { report, call, began: Instant::now(), unrecorded, is_reported: false }
+    }
+
+    /// SECURITY: M13; an agent that fills the disk makes no call after one that is not on record.
+    pub(super) fn check(&self) -> Result<(), Refusal> {
+        if self.unrecorded.load(Ordering::Relaxed) {
+            let detail = "a call before could not be recorded".to_owned();
+            return Err(Refusal::unreachable("unrecorded", detail));
+        }
+        Ok(())
     }
 
     /// Notes the request line of what is no call.
@@ -116,7 +130,9 @@ impl CallRecord {
         }
         let duration_ms = millis(self.began.elapsed());
         let call = Inference { outcome, reason, duration_ms, ..self.call.clone() };
-        self.report.record(Event::Inference(call));
+        if !self.report.record(Event::Inference(call)) {
+            self.unrecorded.store(true, Ordering::Relaxed);
+        }
     }
 }
 

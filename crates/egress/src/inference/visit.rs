@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -33,6 +34,18 @@ pub(crate) struct Visit {
     pub(crate) door: Door,
     pub(crate) way: Way,
     pub(crate) who: Identified,
+    /// Whether a call of it could not be recorded: then it makes no other.
+    unrecorded: Arc<AtomicBool>,
+}
+
+impl Visit {
+    pub(crate) fn new(to: Authority, door: Door, way: Way, who: Identified) -> Self {
+        Self { to, door, way, who, unrecorded: Arc::default() }
+    }
+
+    pub(super) const fn unrecorded(&self) -> &Arc<AtomicBool> {
+        &self.unrecorded
+    }
 }
 
 /// Serves a connection of which `held` was read already, for as long as it is one for the router.

@@ -549,6 +549,25 @@ async fn m13_without_a_record_nothing_is_served() {
     assert_eq!(backend.connections(), 0);
 }
 
+#[tokio::test]
+async fn m13_after_a_call_without_a_record_a_connection_has_no_other() {
+    let backend = backend(MESSAGE).await;
+    let world = World::new("").await;
+    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let mut client = tls(&world, "inference.local", "http/1.1").await;
+    let request = post("inference.local", "/v1/messages", "{}");
+    assert!(ask(&mut client, &request).await.starts_with("HTTP/1.1 200"));
+    world.events(2).await;
+    world.fill_the_log(true);
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        answers.push(ask(&mut client, &request).await);
+    }
+    assert!(answers[1].starts_with("HTTP/1.1 502"), "{answers:?}");
+    assert!(answers[2].starts_with("HTTP/1.1 502"), "{answers:?}");
+    assert_eq!(backend.bytes().matches("POST /base/messages").count(), 2);
+}
+
 /// A call whose body is small, and large without its coding.
 fn packed(host: &str, octets: usize) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());

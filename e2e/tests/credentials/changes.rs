@@ -25,14 +25,14 @@ pub fn bad_input_is_told(run_as: RunAs) {
         fails(&["b", "--type", "anthropic", "--from-existing"], "no credential");
         let of_s3 = ["b", "--type", "aws-s3", "--credential", "AWS_ACCESS_KEY_ID=x"];
         let region = ["--credential", "AWS_SECRET_ACCESS_KEY=x", "--config", "AWS_REGION=EU"];
-        fails(&[&of_s3[..], &region].concat(), "`AWS_REGION` is no region");
+        fails(&[&of_s3[..], &region].concat(), "`AWS_REGION`: it is no region");
         let taken = product.run(&["provider", "delete", "claude"]);
         assert!(taken.stderr.contains("detach it first"), "{taken}");
         let absent = product.run(&["provider", "attach", "agent", "nobody"]);
         assert!(absent.stderr.contains("not found"), "{absent}");
         let create = ["sandbox", "create", "--provider", "nobody", "--detach", "--", "true"];
         let absent = product.run(&create);
-        assert!(absent.stderr.contains("provider 'nobody' not found"), "{absent}");
+        assert!(absent.stderr.contains("there is no provider `nobody`"), "{absent}");
 
         product.run(&["provider", "detach", "agent", "claude"]).succeeded();
         product.run(&["provider", "delete", "claude"]).succeeded();

@@ -55,7 +55,7 @@ fn region(config: &BTreeMap<String, String>) -> Result<&str, ConfigError> {
     if is_region(region) {
         return Ok(region);
     }
-    let why = "no region: it has small letters, digits and hyphens, as `eu-central-1`";
+    let why = "it is no region, which has small letters, digits and hyphens, as `eu-central-1`";
     Err(error("AWS_REGION", why.to_owned()))
 }
 
@@ -76,7 +76,7 @@ fn found<'a>(
 
 /// The URL is not told: there may be a password in it.
 fn no_url(key: &str) -> ConfigError {
-    let why = "no URL of a server: that is `https://`, a host, a port if it is another than 443, and \
+    let why = "it is no URL of a server: that is `https://`, a host, a port if it is another than 443, and \
                the path before the buckets if there is one";
     error(key, why.to_owned())
 }

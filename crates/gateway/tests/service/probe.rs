@@ -48,7 +48,7 @@ async fn count(world: &World) -> usize {
 /// A world with a provider `own` whose server is at this port.
 async fn world_with(kind: &str, key: &str, port: u16) -> World {
     let world = World::start().await;
-    let url = format!("http://127.0.0.1:{port}/base/v1");
+    let url = format!("http://host.openshell.internal:{port}/base/v1");
     provider(&world, "own", kind, &[(key, url.as_str())]).await;
     world
 }
@@ -116,7 +116,7 @@ async fn a_server_that_is_not_there_makes_no_route() {
     let status = world.inference().set_route(verified("own", "m-1")).await.unwrap_err();
     assert_eq!(status.code(), Code::FailedPrecondition);
     let message = status.message();
-    assert!(message.contains(&format!("127.0.0.1:{port}")), "{message}");
+    assert!(message.contains(&format!("host.openshell.internal:{port}")), "{message}");
     assert!(message.contains("refused"), "{message}");
     assert_eq!(count(&world).await, 0);
 }
@@ -125,11 +125,11 @@ async fn a_server_that_is_not_there_makes_no_route() {
 async fn a_server_that_does_not_speak_tls_is_not_trusted() {
     let (port, asked) = server("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
     let world = World::start().await;
-    let url = format!("https://127.0.0.1:{port}/v1");
+    let url = format!("https://host.openshell.internal:{port}/v1");
     provider(&world, "own", "openai", &[("OPENAI_BASE_URL", url.as_str())]).await;
     let call = world.inference().set_route(verified("own", "m-1")).await;
     let status = call.unwrap_err();
-    assert!(status.message().contains(&format!("127.0.0.1:{port}")), "{status}");
+    assert!(status.message().contains(&format!("host.openshell.internal:{port}")), "{status}");
     assert!(asked.lock().unwrap().iter().all(|head| !head.contains("sk-first")));
     assert_eq!(count(&world).await, 0);
 }

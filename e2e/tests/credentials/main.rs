@@ -35,7 +35,8 @@ fn main() -> ExitCode {
         rotation::i13_values_change_and_go_while_requests_are_sent,
         rotation::i13_routes_change_and_go_while_models_are_called,
         changes::bad_input_is_told,
-        secrets::i01_i08_no_secret_is_to_be_found,
+        secrets::i01_no_secret_is_in_the_jail,
+        secrets::i01_i08_no_secret_is_beside_the_jail,
         signing::the_command_line_of_aws_reads_and_writes_what_it_may,
         signing::i10_nothing_is_signed_for_other_buckets_regions_or_people,
     ];

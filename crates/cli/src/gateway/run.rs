@@ -1,6 +1,6 @@
 //! `openshell gateway run`.
 
-use std::io::stderr;
+use std::io::{self, stderr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +11,10 @@ use openshell_gateway::{Environment, GatewayConfig, GatewayError, Parts};
 use openshell_isolation::mounts;
 use openshell_types::Identity;
 use rustix::fs::Mode;
-use rustix::process::{getegid, geteuid, setsid, umask};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getegid, geteuid, set_dumpable_behavior, setrlimit, setsid,
+    umask,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -44,6 +47,7 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliEr
         umask(Mode::from_raw_mode(0o022));
     }
     log(context.verbosity());
+    keep_memory().map_err(|error| CliError::new(Exit::FAILED, error.to_string()))?;
     let config = GatewayConfig::load(&environment(context)).map_err(failed)?;
     let supervisor_binary = supervisor_beside_executable()
         .map_err(|error| CliError::new(Exit::FAILED, error.to_string()))?;
@@ -60,6 +64,13 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliEr
     let parts = Parts { driver: Arc::new(driver), mount_check, shutdown };
     openshell_gateway::run(config, parts).await.map_err(failed)?;
     Ok(Exit::OK)
+}
+
+/// SECURITY: I1; this process opens stored credentials: no core dump has them, and no other program
+/// of its user's looks into it.
+fn keep_memory() -> io::Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 /// What a gateway knows of where it is started.

@@ -44,6 +44,9 @@ const SIGNED_QUERY: [&str; 7] = [
     "signature",
 ];
 
+/// Fields that name what a request reads beside its path.
+const SOURCES: [&str; 2] = ["x-amz-copy-source", "x-amz-rename-source"];
+
 /// How a request is signed.
 pub(crate) enum Signs {
     /// Nothing that signs is bound here.
@@ -215,6 +218,14 @@ impl<'a> Search<'a> {
         }
         if !fields.contains_key("host") {
             return Err(Unsignable::Malformed("`host` is not among the signed fields").into());
+        }
+        // SECURITY: I10, C9; the policy was asked about the path, and such a request also reads what
+        // another path has.
+        if self
+            .fields()
+            .any(|(_, header)| SOURCES.contains(&header.name.replace('_', "-").as_str()))
+        {
+            return Err(Unsignable::Source.into());
         }
         // SECURITY: I10, C9; what AWS reads as an order is signed, or is not there.
         let is_order = |name: &str| name.replace('_', "-").starts_with("x-amz-");

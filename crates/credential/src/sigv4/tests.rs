@@ -308,6 +308,9 @@ fn i10_what_cannot_be_signed_is_told() {
     let digest = |text| vec![("x-amz-content-sha256", text), FINE[1]];
     let meta = [&FINE[..], &[("x-amz-acl", "public-read")]].concat();
     let twin = [&FINE[..], &[("x_amz_acl", "public-read")]].concat();
+    let from = |name| [&FINE[..], &[(name, "/closed/secret")]].concat();
+    let (copy, copy_twin) = (from("x-amz-copy-source"), from("x_amz_copy_source"));
+    let moved = from("x-amz-rename-source");
     for (names, fields, wanted) in [
         (NAMES, date("20130524T001501Z"), Unsignable::Clock),
         (NAMES, date("20130523T234459Z"), Unsignable::Clock),
@@ -319,6 +322,9 @@ fn i10_what_cannot_be_signed_is_told() {
         (NAMES, digest("e3b0"), Unsignable::Digest),
         (NAMES, digest("STREAMING-AWS4-HMAC-SHA256-PAYLOAD"), Unsignable::Chunks),
         (NAMES, digest("STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"), Unsignable::Chunks),
+        (NAMES, copy, Unsignable::Source),
+        (NAMES, copy_twin, Unsignable::Source),
+        (NAMES, moved, Unsignable::Source),
         (NAMES, meta, Unsignable::NotSigned("x-amz-acl".to_owned())),
         (NAMES, twin, Unsignable::NotSigned("x_amz_acl".to_owned())),
         (

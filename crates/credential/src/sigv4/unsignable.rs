@@ -40,6 +40,12 @@ pub enum Unsignable {
     /// A signed field is not there.
     #[error("the field `{0}` is signed, and not in the request")]
     NotSent(String),
+    /// It reads something else than its path says.
+    #[error(
+        "the request copies or moves what another path has, about which the policy was not asked; \
+         get it and put it instead"
+    )]
+    Source,
     /// No time, or none that can be read.
     #[error("the field `x-amz-date` has to be there, as in `20130524T000000Z`")]
     Date,

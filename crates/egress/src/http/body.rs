@@ -2,15 +2,16 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::sync::Arc;
 
 use openshell_codec::http1::{Body, ChunkedReader, ResponseBody};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::Session;
 use super::inbox::Inbox;
-use super::searched::Search;
+use super::searched::{Search, in_time};
 use crate::counted::used_up;
 use crate::halves::Bare;
 use crate::limits;
@@ -132,7 +133,10 @@ pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
                 None => Cow::Borrowed(data),
             };
             match outgoing {
-                Outgoing::Plain => to.write_all(&data).await.map_err(|_| Broken::Sink)?,
+                Outgoing::Plain => {
+                    let until = search.as_ref().and_then(Search::until);
+                    in_time(until, to.write_all(&data)).await.map_err(|_| Broken::Sink)?;
+                }
                 Outgoing::Chunked => put_chunk(&mut framed, &data),
             }
             from.take(taken);
@@ -141,14 +145,22 @@ pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         if ended && outgoing == Outgoing::Chunked {
             framed.extend_from_slice(LAST_CHUNK);
         }
-        to.write_all(&framed).await.map_err(|_| Broken::Sink)?;
-        to.flush().await.map_err(|_| Broken::Sink)?;
+        let until = search.as_ref().and_then(Search::until);
+        let sent = async {
+            to.write_all(&framed).await?;
+            to.flush().await
+        };
+        in_time(until, sent).await.map_err(|_| Broken::Sink)?;
+        if let Some(search) = &mut search {
+            search.sent();
+        }
         if ended {
             return Ok(());
         }
         // Buffers are not kept while nothing comes.
         framed = Vec::new();
-        if from.much_more().await.map_err(Broken::Source)? > 0 {
+        let until = search.as_ref().and_then(Search::until);
+        if in_time(until, from.much_more()).await.map_err(Broken::Source)? > 0 {
             continue;
         }
         incoming.end()?;
@@ -250,10 +262,22 @@ pub(crate) async fn room<'a>(session: &Session<'a>, octets: usize) -> Result<Roo
     let room = session.context.bodies.acquire_many(kib(octets));
     match timeout(limits::BODY_TIMEOUT, room).await {
         Ok(Ok(room)) => Ok(room),
-        Ok(Err(_)) | Err(_) => {
-            Err(Refusal::no_request("body_timeout", "too many bodies are being read"))
-        }
+        Ok(Err(_)) | Err(_) => Err(too_many()),
     }
+}
+
+/// The same, that outlives the request's own task.
+pub(crate) async fn owned_room(
+    session: &Session<'_>,
+    octets: usize,
+) -> Result<OwnedSemaphorePermit, Refusal> {
+    let room = Arc::clone(&session.context.bodies).acquire_many_owned(kib(octets));
+    let room = timeout(limits::BODY_TIMEOUT, room).await;
+    room.ok().and_then(Result::ok).ok_or_else(too_many)
+}
+
+fn too_many() -> Refusal {
+    Refusal::no_request("body_timeout", "too many bodies are being read")
 }
 
 /// Gives back what a body of so many octets does not need.

@@ -219,7 +219,7 @@ async fn admit<'a, C: Stream>(
         let permit = line::permit(session)?;
         let state = permit.state();
         account.under(state.generation);
-        let (passed, opening) = if account.judges(&permit) {
+        let (mut passed, opening) = if account.judges(&permit) {
             let reading = judge::read(session, &permit, &question, account.request())?;
             let upgrade = websocket::wanted(head, &reading)?;
             if held.is_none() && head.body != Body::None {
@@ -235,10 +235,8 @@ async fn admit<'a, C: Stream>(
         // What there is no room for dials nobody.
         let has_room = meter.check(passed.count);
         has_room.map_err(|refusal| passed.about(&head.method, refusal))?;
-        if let Some(octets) = passed.search.as_ref().and_then(Search::needs_room)
-            && room.is_none()
-        {
-            room = Some(body::room(session, octets).await?);
+        if let Some(search) = &mut passed.search {
+            search.reserve(session).await?;
         }
         let wanted = if opening.is_some() { Use::Tunnel } else { Use::PlainRequests };
         let terms = (may_repeat(head), wanted);

@@ -9,6 +9,7 @@
 //! | is any other | it is searched while it passes |
 
 use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,7 +19,10 @@ use openshell_codec::http1::Header;
 use openshell_codec::websocket::Message;
 use openshell_credential::{Asked, BodySearch, Credentials, Filled, Kind, Misuse};
 use openshell_types::Authority;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
 
+use super::{Session, body};
 use crate::authorize::Permit;
 use crate::limits;
 use crate::refusal::Refusal;
@@ -27,6 +31,14 @@ use crate::refusal::Refusal;
 pub(crate) struct Search {
     parts: BodySearch,
     coded: Option<Coded>,
+    hold: Option<Hold>,
+}
+
+/// What a body takes that has to come whole before anything of it passes. SECURITY: N6; neither a
+/// client that sends slowly nor a server that reads slowly has it for as long as it likes.
+struct Hold {
+    _room: OwnedSemaphorePermit,
+    until: Instant,
 }
 
 /// A body that has to be decoded before it can be searched.
@@ -53,12 +65,28 @@ impl Search {
             to: to.clone(),
             path: path.to_owned(),
         });
-        Some(Self { parts, coded })
+        Some(Self { parts, coded, hold: None })
     }
 
-    /// For how many octets it needs room.
-    pub(super) fn needs_room(&self) -> Option<usize> {
-        self.coded.as_ref().map(|_| limits::SEARCHED)
+    /// Waits for the room that it needs.
+    pub(super) async fn reserve(&mut self, session: &Session<'_>) -> Result<(), Refusal> {
+        if self.coded.is_some() && self.hold.is_none() {
+            let room = body::owned_room(session, limits::SEARCHED).await?;
+            self.hold = Some(Hold { _room: room, until: deadline() });
+        }
+        Ok(())
+    }
+
+    /// Until when the rest of what it holds has to come, or what it held has to be sent.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.hold.as_ref().map(|hold| hold.until)
+    }
+
+    /// Notes that what it gave is sent.
+    pub(super) fn sent(&mut self) {
+        if self.coded.is_none() {
+            self.hold = None;
+        }
     }
 
     /// Takes a part of the body, the last one if it `ends` there, and gives what may pass now.
@@ -80,6 +108,9 @@ impl Search {
         // What cannot be decoded may be no more than it seems.
         let raw = std::mem::take(&mut coded.raw);
         self.coded = None;
+        if let Some(hold) = &mut self.hold {
+            hold.until = deadline();
+        }
         self.parts.pass(&raw, ends).map(|bytes| Cow::Owned(bytes.into_owned())).map_err(refused)
     }
 
@@ -104,6 +135,24 @@ impl Coded {
             }
             Err(_) => Ok(()),
         }
+    }
+}
+
+fn deadline() -> Instant {
+    let now = Instant::now();
+    now.checked_add(limits::BODY_TIMEOUT).unwrap_or(now)
+}
+
+/// Does a part of the work for which a body is held, in the time that it has.
+pub(super) async fn in_time<T>(
+    until: Option<Instant>,
+    work: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    match until {
+        Some(until) => {
+            timeout_at(until, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        }
+        None => work.await,
     }
 }
 

@@ -2,6 +2,7 @@
 //! value takes its place.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use base64::Engine as _;
 use flate2::write::GzEncoder;
@@ -9,10 +10,12 @@ use openshell_audit::{Event, Http, Outcome};
 use openshell_codec::http1::{Body, ChunkedReader, RequestHead};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, pause, timeout};
 
 use super::credentials::{ALL, HELD, bound};
 use super::requests::{mirror, rest};
 use super::world::*;
+use crate::limits;
 
 const HERE: &str = "host.openshell.internal";
 const OTHER: (&str, u16) = ("other.example.com", 443);
@@ -34,7 +37,7 @@ async fn until(end: &'static [u8]) -> Upstream {
         let mut bytes = Vec::new();
         while !bytes.ends_with(end) && matches!(stream.read_buf(&mut bytes).await, Ok(1..)) {}
         seen.lock().unwrap().1.append(&mut bytes);
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
     })
     .await
 }
@@ -218,14 +221,12 @@ async fn i07_a_coded_body_that_is_too_long_goes_to_servers_without_credentials_a
     let upstream = mirror().await;
     let port = upstream.port;
     let world = world(port).await;
-    let noise: Vec<u8> = (0..crate::limits::SEARCHED as u32 / 4 + 1)
-        .flat_map(|n| n.wrapping_mul(2_654_435_761).rotate_left(n % 31).to_le_bytes())
-        .collect();
+    let noise = noise(limits::SEARCHED + 4);
     let request = whole(port, "Content-Encoding: br\r\n", &noise);
     world.authenticate(&rest(port, ALL), bound(1, (HERE, port), &["header:x-api-key"], "real"));
     let mut client = world.tunnel(port).await;
-    // The end may not be taken any more.
-    let _ = client.write_all(&request).await;
+    // The end may not be taken any more; what comes of that is looked at.
+    drop(client.write_all(&request).await);
     let answered = read_all(&mut client).await;
     assert!(answered.is_empty() || answered.starts_with("HTTP/1.1 403 "), "{answered}");
     assert_eq!(told(&world).await[1], (Outcome::Denied, "credential_unread".to_owned()));
@@ -233,6 +234,88 @@ async fn i07_a_coded_body_that_is_too_long_goes_to_servers_without_credentials_a
     let answered = answer(&world, port, &request).await;
     assert!(answered.starts_with("HTTP/1.1 200 "), "{answered}");
     assert!(upstream.raw().ends_with(&noise));
+}
+
+/// Octets that no coding makes shorter.
+fn noise(octets: usize) -> Vec<u8> {
+    let words =
+        (0_u32..).flat_map(|n| n.wrapping_mul(2_654_435_761).rotate_left(n % 31).to_le_bytes());
+    words.take(octets).collect()
+}
+
+/// Waits until no body takes room.
+async fn all_room_is_back(world: &World) {
+    let all = u32::try_from(limits::BODIES).unwrap();
+    let room = world.egress.context().bodies.acquire_many(all);
+    drop(timeout(Duration::from_secs(600), room).await.unwrap().unwrap());
+}
+
+/// How much room bodies take, as soon as they take some, in KiB.
+async fn room_taken(world: &World) -> usize {
+    loop {
+        let taken = limits::BODIES - world.egress.context().bodies.available_permits();
+        if taken > 0 {
+            return taken;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn n06_a_coded_body_gives_its_room_back_when_it_was_sent() {
+    let upstream = silent().await;
+    let port = upstream.port;
+    let world = world(port).await;
+    world.authenticate(&rest(port, ALL), bound(1, OTHER, &["authorization"], "real"));
+    let mut client = world.tunnel(port).await;
+    let body = gzip(b"nothing");
+    client.write_all(&whole(port, "Content-Encoding: gzip\r\n", &body)).await.unwrap();
+    while !upstream.raw().ends_with(&body) {
+        tokio::task::yield_now().await;
+    }
+    // The server says nothing to it, and the client waits.
+    timeout(Duration::from_secs(10), all_room_is_back(&world)).await.unwrap();
+    client.write_all(b"").await.unwrap();
+}
+
+#[tokio::test]
+async fn n06_a_coded_body_that_does_not_come_in_time_is_broken_off() {
+    let upstream = silent().await;
+    let port = upstream.port;
+    let world = world(port).await;
+    world.authenticate(&rest(port, ALL), bound(1, OTHER, &["authorization"], "real"));
+    let mut client = world.tunnel(port).await;
+    let request = whole(port, "Content-Encoding: gzip\r\n", &gzip(b"nothing"));
+    client.write_all(&request[..request.len() - 1]).await.unwrap();
+    assert!(room_taken(&world).await >= limits::SEARCHED / 1024);
+    let begun = Instant::now();
+    pause();
+    // It is reset, and nothing is said.
+    let mut said = Vec::new();
+    drop(client.read_to_end(&mut said).await);
+    assert!(said.is_empty(), "{said:?}");
+    assert!(begun.elapsed() < 2 * limits::BODY_TIMEOUT, "{:?}", begun.elapsed());
+    all_room_is_back(&world).await;
+}
+
+#[tokio::test]
+async fn n06_a_server_that_does_not_read_keeps_no_room_for_long() {
+    let upstream = Upstream::serve(|stream, _| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    let port = upstream.port;
+    let world = world(port).await;
+    world.authenticate(&rest(port, ALL), bound(1, OTHER, &["authorization"], "real"));
+    let mut client = world.tunnel(port).await;
+    let body = noise(limits::SEARCHED - 1);
+    client.write_all(&whole(port, "Content-Encoding: gzip\r\n", &body)).await.unwrap();
+    assert!(room_taken(&world).await >= limits::SEARCHED / 1024);
+    let begun = Instant::now();
+    pause();
+    all_room_is_back(&world).await;
+    assert!(begun.elapsed() < 3 * limits::BODY_TIMEOUT, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::super::searched::Search;
 use crate::ledger::Meter;
@@ -33,9 +33,10 @@ pub(super) async fn pump(
     (idle, mut meter, mut search): (Option<Duration>, Meter, Option<Search>),
 ) -> Result<(), Broken> {
     loop {
+        let until = search.as_ref().and_then(Search::until);
         let data = tokio::select! {
             data = from.data() => data,
-            () = silence(idle) => {
+            () = silence(idle, until) => {
                 to.send_reset(Reason::CANCEL);
                 return Err(Broken::Source);
             }
@@ -47,7 +48,7 @@ pub(super) async fn pump(
                 let ends = from.is_end_stream();
                 let data = searched(&mut to, &mut search, data, ends)?;
                 if ends || !data.is_empty() {
-                    send(&mut to, data, ends, &mut meter).await?;
+                    send_held(&mut to, &mut search, (data, ends), &mut meter).await?;
                 }
                 // Only now may the sender send as much again.
                 let _ = from.flow_control().release_capacity(length);
@@ -65,7 +66,7 @@ pub(super) async fn pump(
     }
     let rest = searched(&mut to, &mut search, Bytes::new(), true)?;
     if !rest.is_empty() {
-        send(&mut to, rest, false, &mut meter).await?;
+        send_held(&mut to, &mut search, (rest, false), &mut meter).await?;
     }
     match from.trailers().await {
         Ok(Some(trailers)) if trailers.keys().any(|name| keeps(name.as_str())) => {
@@ -102,11 +103,40 @@ fn searched(
     })
 }
 
-async fn silence(longest: Option<Duration>) {
-    match longest {
-        Some(longest) => sleep(longest).await,
-        None => std::future::pending().await,
+/// Waits for as long as a side may be silent, and no longer than until then.
+async fn silence(longest: Option<Duration>, until: Option<Instant>) {
+    let silent = async {
+        match longest {
+            Some(longest) => sleep(longest).await,
+            None => std::future::pending().await,
+        }
+    };
+    match until {
+        Some(until) => drop(timeout_at(until, silent).await),
+        None => silent.await,
     }
+}
+
+/// Sends what a search gave, in the time that it has for what it held.
+async fn send_held(
+    to: &mut SendStream<Bytes>,
+    search: &mut Option<Search>,
+    (data, ends): (Bytes, bool),
+    meter: &mut Meter,
+) -> Result<(), Broken> {
+    let Some(search) = search else { return send(to, data, ends, meter).await };
+    let result = match search.until() {
+        Some(until) => match timeout_at(until, send(to, data, ends, meter)).await {
+            Ok(result) => result,
+            Err(_) => {
+                to.send_reset(Reason::CANCEL);
+                Err(Broken::Sink)
+            }
+        },
+        None => send(to, data, ends, meter).await,
+    };
+    search.sent();
+    result
 }
 
 /// Sends a whole body.

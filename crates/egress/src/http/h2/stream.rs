@@ -141,15 +141,13 @@ async fn admit<'a>(
             let wants = reading.wants(&question);
             (held, room) = read_body(session, body, head, wants).await?.unzip();
         }
-        let passed = reading.decide(&permit, &question, held.as_deref())?;
+        let mut passed = reading.decide(&permit, &question, held.as_deref())?;
         let mut meter = session.meter(passed.path());
         // What there is no room for dials nobody.
         let has_room = meter.check(passed.count);
         has_room.map_err(|refusal| passed.about(question.method, refusal))?;
-        if let Some(octets) = passed.search.as_ref().and_then(Search::needs_room)
-            && room.is_none()
-        {
-            room = Some(body::room(session, octets).await?);
+        if let Some(search) = &mut passed.search {
+            search.reserve(session).await?;
         }
         let (ready, permit) = upstream.ready(permit).await?;
         // SECURITY: E10; while the server was dialled, or had no room, the policy may have changed its mind.

@@ -1,16 +1,15 @@
 //! A program that asks without a pause, and a server that knows when each request came.
 
-use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use openshell_e2e::{Sandbox, eventually};
-use openshell_testkit::{Finished, Flaw, World};
-use tempfile::TempDir;
+use openshell_e2e::Sandbox;
+use openshell_testkit::{Finished, World};
+
+use crate::server::Server;
 
 /// A program from which nothing comes for this long is stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,7 +48,8 @@ pub struct Answer {
 /// A running program of a sandbox.
 pub struct Load {
     child: Child,
-    answers: Arc<Mutex<Vec<Answer>>>,
+    /// What came, and word of each.
+    answers: Arc<(Mutex<Vec<Answer>>, Condvar)>,
     reader: Option<JoinHandle<()>>,
 }
 
@@ -61,7 +61,7 @@ impl Load {
         let mut command = sandbox.exec_command(&[], &program);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("openshell can be run");
-        let answers = Arc::<Mutex<Vec<Answer>>>::default();
+        let answers = Arc::<(Mutex<Vec<Answer>>, Condvar)>::default();
         let (noted, said) = (Arc::clone(&answers), child.stdout.take().expect("it is piped"));
         let reader = std::thread::spawn(move || {
             for line in BufReader::new(said).lines() {
@@ -70,7 +70,8 @@ impl Load {
                 let mut next = || words.next().expect("three numbers");
                 let status = u16::try_from(next()).expect("a status");
                 let answer = Answer { status, asked: next(), there: next() };
-                noted.lock().expect("nobody panics").push(answer);
+                noted.0.lock().expect("nobody panics").push(answer);
+                noted.1.notify_all();
             }
         });
         Self { child, answers, reader: Some(reader) }
@@ -79,18 +80,14 @@ impl Load {
     /// Waits for so many more answers.
     #[track_caller]
     pub fn goes_on_for(&self, count: usize) {
-        let so_far = || self.answers.lock().expect("nobody panics").len();
-        let (start, mut last, mut since) = (so_far(), 0, Instant::now());
-        loop {
-            let come = so_far() - start;
-            if come >= count {
-                return;
-            }
-            if come != last {
-                (last, since) = (come, Instant::now());
-            }
-            assert!(since.elapsed() < PATIENCE, "{come} of {count}, and then nothing");
-            std::thread::sleep(Duration::from_millis(2));
+        let (answers, more) = &*self.answers;
+        let mut answers = answers.lock().expect("nobody panics");
+        let wanted = answers.len() + count;
+        while answers.len() < wanted {
+            let had = answers.len();
+            let result = more.wait_timeout_while(answers, PATIENCE, |all| all.len() == had);
+            answers = result.expect("nobody panics").0;
+            assert!(answers.len() > had, "{had} of {wanted}, and then nothing");
         }
     }
 
@@ -102,7 +99,7 @@ impl Load {
         assert!(status.success(), "{status}");
         let reader = self.reader.take().expect("it is read");
         reader.join().expect("each line is three numbers");
-        std::mem::take(&mut self.answers.lock().expect("nobody panics"))
+        std::mem::take(&mut self.answers.0.lock().expect("nobody panics"))
     }
 }
 
@@ -124,43 +121,18 @@ pub struct Arrival {
 }
 
 /// A server that answers everything.
-pub struct Recorder {
-    files: TempDir,
-    child: Child,
-}
+pub struct Recorder(Server);
 
 impl Recorder {
     /// One for a name of the world.
     pub fn start(w: &World, host: &str) -> Self {
-        let files = tempfile::tempdir().expect("/tmp is writable");
-        let file = |name: &str, text: &str| {
-            let path = files.path().join(name);
-            fs::write(&path, text).expect("our own folder is writable");
-            path
-        };
-        let said = |name| File::create(files.path().join(name)).expect("our own folder");
-        let (certificate, key) = w.identity(host, Flaw::None);
-        let at: IpAddr = w.fresh_v4();
-        w.add_address(at);
-        w.dns().set(host, &[at]);
-        let mut command = Command::new("/usr/bin/python3");
-        command
-            .arg(file("recorder.py", include_str!("recorder.py")))
-            .arg(at.to_string())
-            .args([file("certificate", &certificate), file("key", &key)])
-            .stdin(Stdio::null())
-            .stdout(said("out"))
-            .stderr(said("errors"));
-        let recorder = Self { child: w.spawn(&mut command), files };
-        eventually("the recorder listens", || TcpStream::connect(SocketAddr::new(at, 443)).ok());
-        recorder
+        Self(Server::start(w, host, include_str!("recorder.py"), &[]))
     }
 
     /// All requests so far, in the order in which they were answered.
     #[track_caller]
     pub fn arrivals(&self) -> Vec<Arrival> {
-        let said = fs::read_to_string(self.files.path().join("out")).expect("our own folder");
-        said.lines().map(arrival).collect()
+        self.0.out().lines().map(arrival).collect()
     }
 }
 
@@ -170,15 +142,4 @@ fn arrival(line: &str) -> Arrival {
     let [method, key, model, at] = words[..] else { panic!("{line}") };
     let at = at.parse().unwrap_or_else(|_| panic!("the kernel did not say when it came: {line}"));
     Arrival { method: method.to_owned(), key: key.to_owned(), model: model.to_owned(), at }
-}
-
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let errors = fs::read_to_string(self.files.path().join("errors"));
-            eprintln!("the recorder: {}", errors.unwrap_or_default());
-        }
-        self.child.kill().expect("a child can be killed");
-        self.child.wait().expect("a child can be waited for");
-    }
 }

@@ -21,6 +21,8 @@ mod rotation;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod server;
+#[cfg(test)]
 mod signing;
 
 fn main() -> ExitCode {

@@ -1,18 +1,16 @@
 //! Requests that a program signs with what it holds, and that arrive signed with what it does not.
 
-use std::fs::{self, File};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use openshell_audit::Outcome;
 use openshell_e2e::{Sandbox, eventually};
-use openshell_testkit::{Flaw, Product, RunAs, World, finish, world};
+use openshell_testkit::{Product, RunAs, World, finish, world};
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::agent::trust;
+use crate::server::Server;
 
 /// Where `cargo xtask test --install` puts the command line of AWS, and what checks signatures.
 const FOLDER: &str = "/opt/openshell-tests/python";
@@ -48,55 +46,20 @@ pub fn missing() -> Option<String> {
 }
 
 /// A server of S3 that knows the real keys.
-struct Store {
-    files: TempDir,
-    child: Child,
-}
+struct Store(Server);
 
 impl Store {
     fn start(w: &World) -> Self {
-        let files = tempfile::tempdir().expect("/tmp is writable");
-        let file = |name: &str, text: &str| {
-            let path = files.path().join(name);
-            fs::write(&path, text).expect("our own folder is writable");
-            path
-        };
-        let said = |name| File::create(files.path().join(name)).expect("our own folder");
-        let (certificate, key) = w.identity(HOST, Flaw::None);
-        let at: IpAddr = w.fresh_v4();
-        w.add_address(at);
-        w.dns().set(HOST, &[at]);
-        let mut command = Command::new("/usr/bin/python3");
-        command
-            .arg(file("bucket.py", include_str!("bucket.py")))
-            .arg(at.to_string())
-            .args([file("certificate", &certificate), file("key", &key)])
-            .env("PYTHONPATH", FOLDER)
-            .env("REGION", "eu-central-1")
-            .envs(["KEY_ID", "SECRET", "TOKEN"].into_iter().zip(REAL.map(|(_, real)| real)))
-            .stdin(Stdio::null())
-            .stdout(said("out"))
-            .stderr(said("errors"));
-        let store = Self { child: w.spawn(&mut command), files };
-        eventually("the store listens", || TcpStream::connect(SocketAddr::new(at, 443)).ok());
-        store
+        let names = ["KEY_ID", "SECRET", "TOKEN"].into_iter();
+        let keys = names.zip(REAL.map(|(_, real)| real));
+        let environment: Vec<_> =
+            keys.chain([("PYTHONPATH", FOLDER), ("REGION", "eu-central-1")]).collect();
+        Self(Server::start(w, HOST, include_str!("bucket.py"), &environment))
     }
 
     /// Each request that it got.
     fn requests(&self) -> Vec<Value> {
-        let said = fs::read_to_string(self.files.path().join("out")).unwrap_or_default();
-        said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let errors = fs::read_to_string(self.files.path().join("errors"));
-            eprintln!("{:#?}\n{}", self.requests(), errors.unwrap_or_default());
-        }
-        self.child.kill().expect("a child can be killed");
-        self.child.wait().expect("a child can be waited for");
+        self.0.out().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 }
 

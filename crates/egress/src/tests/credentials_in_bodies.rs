@@ -244,7 +244,7 @@ fn noise(octets: usize) -> Vec<u8> {
 }
 
 /// Waits until no body takes room.
-async fn all_room_is_back(world: &World) {
+pub(super) async fn all_room_is_back(world: &World) {
     let all = u32::try_from(limits::BODIES).unwrap();
     let room = world.egress.context().bodies.acquire_many(all);
     drop(timeout(Duration::from_secs(600), room).await.unwrap().unwrap());

@@ -6,7 +6,7 @@ use openshell_audit::{Event, Outcome};
 use tokio::sync::mpsc;
 
 use super::credentials::{ALL, HELD, bound};
-use super::credentials_in_bodies::gzip;
+use super::credentials_in_bodies::{all_room_is_back, gzip};
 use super::requests::rest;
 use super::streams::{Came, next, open, post, server};
 use super::world::*;
@@ -210,4 +210,22 @@ async fn a_value_is_put_into_the_body_of_a_stream() {
     // What was sent is soon over, and can be replaced.
     let before = world.authenticate(&rest(port, ALL), bound(2, (HERE, port), &["body"], "second"));
     tokio::time::timeout(std::time::Duration::from_secs(30), before.over()).await.unwrap();
+}
+
+#[tokio::test]
+async fn n06_a_coded_body_of_a_stream_gives_its_room_back_when_it_was_sent() {
+    let (upstream, mut coming) = server(10, false).await;
+    let port = upstream.port;
+    let world = World::new(&rest(port, ALL)).await;
+    world.authenticate(&rest(port, ALL), bound(1, OTHER, &["authorization"], "real"));
+    let mut requests = open(&world, port).await;
+    let request = with(post(port, "/a"), "content-encoding", "gzip");
+    let (_response, mut up) = requests.send_request(request, false).unwrap();
+    let packed = gzip(b"nothing");
+    up.send_data(packed.clone().into(), true).unwrap();
+    let (request, _answer) = next(&mut coming).await;
+    assert_eq!(body(request).await, (packed, true));
+    // The server says nothing to it.
+    let back = all_room_is_back(&world);
+    tokio::time::timeout(std::time::Duration::from_secs(10), back).await.unwrap();
 }

@@ -34,6 +34,13 @@ fn route(protocol: ModelProtocol, port: u16, secret: &str) -> Route {
     }
 }
 
+/// A world whose calls of a protocol go to this backend.
+async fn routed(protocol: ModelProtocol, backend: &Upstream) -> World {
+    let world = World::new("").await;
+    world.route("", 1, vec![route(protocol, backend.port, "real")]);
+    world
+}
+
 /// A backend that answers each call with `answer`, and keeps the connection.
 async fn backend(answer: &'static str) -> Upstream {
     Upstream::serve(move |mut stream, seen| async move {
@@ -133,8 +140,7 @@ async fn one_call(world: &World) -> Inference {
 #[tokio::test]
 async fn a_call_at_our_own_name_goes_to_the_backend_with_its_credential_and_model() {
     let backend = backend(MESSAGE).await;
-    let world = World::new("").await;
-    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = routed(ModelProtocol::Anthropic, &backend).await;
     let mut client = tls(&world, "inference.local", "http/1.1").await;
     let request = post("inference.local", "/v1/messages?key=theirs", r#"{"model":"theirs","x":1}"#);
     let answer = ask(&mut client, &request).await;
@@ -158,8 +164,7 @@ async fn a_call_at_our_own_name_goes_to_the_backend_with_its_credential_and_mode
 #[tokio::test]
 async fn calls_follow_each_other_over_one_connection_on_both_sides() {
     let backend = backend(MESSAGE).await;
-    let world = World::new("").await;
-    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = routed(ModelProtocol::Anthropic, &backend).await;
     let mut client = tls(&world, "inference.local", "http/1.1").await;
     for _ in 0..3 {
         let answer = ask(&mut client, &post("inference.local", "/v1/messages", "{}")).await;
@@ -172,8 +177,7 @@ async fn calls_follow_each_other_over_one_connection_on_both_sides() {
 #[tokio::test]
 async fn a_client_of_http2_is_served_over_http1() {
     let backend = backend(MESSAGE).await;
-    let world = World::new("").await;
-    world.route("", 1, vec![route(ModelProtocol::Gemini, backend.port, "real")]);
+    let world = routed(ModelProtocol::Gemini, &backend).await;
     let client = tls(&world, "generativelanguage.googleapis.com", "h2").await;
     let (client, connection) = h2::client::handshake(client).await.unwrap();
     tokio::spawn(connection);
@@ -200,8 +204,7 @@ async fn a_client_of_http2_is_served_over_http1() {
 #[tokio::test]
 async fn plain_http_is_served_at_our_own_name_by_each_way_in() {
     let backend = backend(MESSAGE).await;
-    let world = World::new("").await;
-    world.route("", 1, vec![route(ModelProtocol::OpenAi, backend.port, "real")]);
+    let world = routed(ModelProtocol::OpenAi, &backend).await;
     let mut client = world.transparent_to("inference.local", 80).await;
     let answer = ask(&mut client, &post("inference.local", "/v1/responses", "{}")).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -231,8 +234,7 @@ async fn plain_http_is_served_at_our_own_name_by_each_way_in() {
 #[tokio::test]
 async fn a_vendors_name_is_for_the_router_only_where_no_rule_allows_it() {
     let backend = backend(MESSAGE).await;
-    let world = World::new("").await;
-    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = routed(ModelProtocol::Anthropic, &backend).await;
     let name = HostName::parse("api.anthropic.com").unwrap();
     let routes = |world: &World| world.egress.context().policy.borrow().routes.resolves(&name);
     assert!(routes(&world));
@@ -245,13 +247,14 @@ async fn a_vendors_name_is_for_the_router_only_where_no_rule_allows_it() {
     let mut rest = Vec::new();
     timeout(Duration::from_secs(10), client.read_to_end(&mut rest)).await.unwrap().unwrap();
     let mut client = world.transparent_to("api.anthropic.com", 443).await;
-    let _ = client.read_to_end(&mut rest).await;
+    read_to_its_end(&mut client, &mut rest).await;
     assert_eq!(backend.connections(), 1);
     // A protocol without a backend is not taken at its vendors.
     world.route("", 3, vec![route(ModelProtocol::OpenAi, backend.port, "real")]);
     assert!(!routes(&world));
     let mut client = world.transparent_to("api.anthropic.com", 443).await;
-    let _ = client.read_to_end(&mut rest).await;
+    read_to_its_end(&mut client, &mut rest).await;
+    assert!(rest.is_empty());
     let Some(Event::Network(last)) = world.some_events().await.pop() else { panic!() };
     assert_eq!(last.outcome, Outcome::Denied);
     assert_eq!(backend.connections(), 1);
@@ -260,8 +263,7 @@ async fn a_vendors_name_is_for_the_router_only_where_no_rule_allows_it() {
 #[tokio::test]
 async fn h09_what_is_no_call_is_refused_and_nothing_is_sent() {
     let backend = backend(MESSAGE).await;
-    let world = World::new("").await;
-    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = routed(ModelProtocol::Anthropic, &backend).await;
     let mut client = tls(&world, "inference.local", "http/1.1").await;
     for (path, body, status, word) in [
         ("/v1/files", "{}", "403", "not_a_model_call"),
@@ -285,8 +287,7 @@ async fn h09_what_is_no_call_is_refused_and_nothing_is_sent() {
 #[tokio::test]
 async fn a_request_for_another_name_is_refused() {
     let backend = backend(MESSAGE).await;
-    let world = World::new("").await;
-    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = routed(ModelProtocol::Anthropic, &backend).await;
     let mut client = tls(&world, "inference.local", "http/1.1").await;
     let answer = ask(&mut client, &post("api.anthropic.com", "/v1/messages", "{}")).await;
     assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
@@ -354,6 +355,26 @@ const FIRST: &str =
     "42\r\ndata: {\"message\":{\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}}\n\n\r\n";
 const SECOND: &str = "27\r\ndata: {\"usage\":{\"output_tokens\":9}}\r\n\r\n\r\n";
 
+/// Sends a call.
+async fn say(client: &mut TlsStream<TcpStream>) {
+    client.write_all(post("inference.local", "/v1/messages", "{}").as_bytes()).await.unwrap();
+}
+
+/// Sends a call whose answer begins.
+async fn begin(client: &mut TlsStream<TcpStream>, parts: &mpsc::Sender<&'static str>) {
+    say(client).await;
+    parts.send(EVENTS).await.unwrap();
+    parts.send(FIRST).await.unwrap();
+}
+
+/// Reads to the end of what was cut off: neither the answer nor TLS ends as it should.
+async fn is_cut_off(client: &mut TlsStream<TcpStream>) {
+    let mut rest = Vec::new();
+    let ended = timeout(Duration::from_secs(10), client.read_to_end(&mut rest)).await.unwrap();
+    assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
+    assert!(!String::from_utf8_lossy(&rest).ends_with("0\r\n\r\n"));
+}
+
 /// Reads until this text came.
 async fn read_until<S: AsyncReadExt + Unpin>(client: &mut S, text: &str) -> String {
     let mut bytes = Vec::new();
@@ -367,8 +388,7 @@ async fn read_until<S: AsyncReadExt + Unpin>(client: &mut S, text: &str) -> Stri
 #[tokio::test]
 async fn a_streamed_answer_passes_as_it_comes_and_its_tokens_are_counted() {
     let (backend, parts, _told) = parts().await;
-    let world = World::new("").await;
-    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = routed(ModelProtocol::Anthropic, &backend).await;
     let mut client = tls(&world, "inference.local", "http/1.1").await;
     let request = post("inference.local", "/v1/messages", r#"{"stream":true}"#);
     client.write_all(request.as_bytes()).await.unwrap();
@@ -393,16 +413,12 @@ async fn a_streamed_answer_passes_as_it_comes_and_its_tokens_are_counted() {
 #[tokio::test]
 async fn e12_an_answer_that_was_cut_short_does_not_look_whole() {
     let (backend, parts, _told) = parts().await;
-    let world = World::new("").await;
-    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = routed(ModelProtocol::Anthropic, &backend).await;
     let mut client = tls(&world, "inference.local", "http/1.1").await;
-    client.write_all(post("inference.local", "/v1/messages", "{}").as_bytes()).await.unwrap();
-    parts.send(EVENTS).await.unwrap();
-    parts.send(FIRST).await.unwrap();
-    let mut seen = read_until(&mut client, "input_tokens").await.into_bytes();
+    begin(&mut client, &parts).await;
+    read_until(&mut client, "input_tokens").await;
     drop(parts);
-    let _ = timeout(Duration::from_secs(10), client.read_to_end(&mut seen)).await.unwrap();
-    assert!(!String::from_utf8_lossy(&seen).ends_with("0\r\n\r\n"));
+    is_cut_off(&mut client).await;
     let call = one_call(&world).await;
     assert_eq!(call.outcome, Outcome::Failed);
     assert_eq!(call.reason.unwrap().predicate, "backend_broke");
@@ -412,12 +428,9 @@ async fn e12_an_answer_that_was_cut_short_does_not_look_whole() {
 #[tokio::test]
 async fn a_caller_that_goes_away_ends_the_call_at_the_backend() {
     let (backend, parts, told) = parts().await;
-    let world = World::new("").await;
-    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = routed(ModelProtocol::Anthropic, &backend).await;
     let mut client = tls(&world, "inference.local", "http/1.1").await;
-    client.write_all(post("inference.local", "/v1/messages", "{}").as_bytes()).await.unwrap();
-    parts.send(EVENTS).await.unwrap();
-    parts.send(FIRST).await.unwrap();
+    begin(&mut client, &parts).await;
     read_until(&mut client, "input_tokens").await;
     drop(client);
     timeout(Duration::from_secs(10), told).await.unwrap().unwrap();
@@ -429,10 +442,9 @@ async fn a_caller_that_goes_away_ends_the_call_at_the_backend() {
 #[tokio::test]
 async fn a_caller_that_goes_away_before_the_answer_ends_the_call_too() {
     let (backend, _parts, told) = parts().await;
-    let world = World::new("").await;
-    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = routed(ModelProtocol::Anthropic, &backend).await;
     let mut client = tls(&world, "inference.local", "http/1.1").await;
-    client.write_all(post("inference.local", "/v1/messages", "{}").as_bytes()).await.unwrap();
+    say(&mut client).await;
     while backend.bytes().is_empty() {
         tokio::task::yield_now().await;
     }
@@ -450,17 +462,15 @@ async fn a_silent_backend_is_given_up_before_its_answer_and_within_it() {
         let route = Route { idle, ..route(ModelProtocol::Anthropic, backend.port, "real") };
         world.route("", 1, vec![route]);
         let mut client = tls(&world, "inference.local", "http/1.1").await;
-        client.write_all(post("inference.local", "/v1/messages", "{}").as_bytes()).await.unwrap();
         if begins {
-            parts.send(EVENTS).await.unwrap();
-            parts.send(FIRST).await.unwrap();
+            begin(&mut client, &parts).await;
+        } else {
+            say(&mut client).await;
         }
-        let mut seen = Vec::new();
         let call = one_call(&world).await;
         assert_eq!(call.reason.unwrap().predicate, "backend_silent");
         if begins {
-            let _ = timeout(Duration::from_secs(10), client.read_to_end(&mut seen)).await.unwrap();
-            assert!(!String::from_utf8_lossy(&seen).ends_with("0\r\n\r\n"));
+            is_cut_off(&mut client).await;
         } else {
             let answer = read_until(&mut client, "silent").await;
             assert!(answer.starts_with("HTTP/1.1 504"), "{answer}");
@@ -537,14 +547,13 @@ async fn an_expired_credential_and_a_backend_that_is_not_there_are_told() {
 #[tokio::test]
 async fn m13_without_a_record_nothing_is_served() {
     let backend = backend(MESSAGE).await;
-    let world = World::new("").await;
-    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = routed(ModelProtocol::Anthropic, &backend).await;
     world.fill_the_log(true);
     let mut client = world.transparent_to("inference.local", 80).await;
     let request = post("inference.local", "/v1/messages", "{}");
     client.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    let _ = client.read_to_end(&mut answer).await;
+    read_to_its_end(&mut client, &mut answer).await;
     assert!(answer.is_empty());
     assert_eq!(backend.connections(), 0);
 }
@@ -552,8 +561,7 @@ async fn m13_without_a_record_nothing_is_served() {
 #[tokio::test]
 async fn m13_after_a_call_without_a_record_a_connection_has_no_other() {
     let backend = backend(MESSAGE).await;
-    let world = World::new("").await;
-    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = routed(ModelProtocol::Anthropic, &backend).await;
     let mut client = tls(&world, "inference.local", "http/1.1").await;
     let request = post("inference.local", "/v1/messages", "{}");
     assert!(ask(&mut client, &request).await.starts_with("HTTP/1.1 200"));
@@ -589,13 +597,12 @@ async fn n06_a_body_counts_without_its_coding_and_until_it_is_sent() {
     const OCTETS: usize = 16 * 1024 * 1024;
     // It answers as soon as something comes, and reads no more.
     let backend = Upstream::serve(move |mut stream, _| async move {
-        let _ = stream.read(&mut [0; 64]).await;
-        let _ = stream.write_all(EVENTS.as_bytes()).await;
+        stream.read_u8().await.unwrap();
+        stream.write_all(EVENTS.as_bytes()).await.unwrap();
         std::future::pending::<()>().await;
     })
     .await;
-    let world = World::new("").await;
-    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = routed(ModelProtocol::Anthropic, &backend).await;
     let mut client = world.transparent_to("inference.local", 80).await;
     client.write_all(&packed("inference.local", OCTETS)).await.unwrap();
     let answer = read_until(&mut client, "\r\n\r\n").await;
@@ -612,8 +619,7 @@ async fn n06_a_body_counts_without_its_coding_and_until_it_is_sent() {
 #[tokio::test]
 async fn n06_answers_for_which_there_is_no_room_pass_uncounted() {
     let backend = backend(MESSAGE).await;
-    let world = World::new("").await;
-    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = routed(ModelProtocol::Anthropic, &backend).await;
     let answers = &world.egress.context().answers;
     let room = answers.acquire_many(u32::try_from(limits::ANSWERS).unwrap()).await.unwrap();
     let mut client = tls(&world, "inference.local", "http/1.1").await;
@@ -631,8 +637,7 @@ async fn n06_answers_for_which_there_is_no_room_pass_uncounted() {
 #[tokio::test]
 async fn n01_connections_to_backends_take_the_places_of_connections() {
     let backend = backend(MESSAGE).await;
-    let world = World::new("").await;
-    world.route("", 1, vec![route(ModelProtocol::Anthropic, backend.port, "real")]);
+    let world = routed(ModelProtocol::Anthropic, &backend).await;
     let mut client = tls(&world, "inference.local", "http/1.1").await;
     let context = world.egress.context();
     let places: Vec<_> = std::iter::from_fn(|| context.place()).collect();

@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use crate::accept::Context;
 use crate::ledger::{Carries, Meter, Place};
 use crate::refusal::Refusal;
-use crate::seams::{PolicyInForce, State};
+use crate::report::Attempt;
+use crate::seams::{Identified, PolicyInForce, State, Unidentified};
 use crate::sending::InFlight;
 use crate::upstream_proxy::Reached;
 
@@ -63,6 +64,21 @@ pub(crate) fn decide(
         (Err(_), Some(door)) => Ok(Decided::Routed(door)),
         (Err(refusal), None) => Err(refusal),
     }
+}
+
+/// The same for whoever opened a connection, if that could be told. Notes it in its record.
+pub(crate) fn decide_for(
+    context: &Context,
+    to: &Authority,
+    identified: Result<Identified, Unidentified>,
+    attempt: &mut Attempt,
+) -> Result<(Identified, Decided), Refusal> {
+    attempt.to(to);
+    let policy = Arc::clone(&context.policy.borrow());
+    attempt.under(policy.generation);
+    let who = identified.map_err(|why| Refusal::unidentified(&why))?;
+    let decided = decide(policy, to.clone(), Arc::clone(&who.caller))?;
+    Ok((who, decided))
 }
 
 /// What is permitted.

@@ -9,7 +9,7 @@ use openshell_types::Authority;
 use tokio::net::TcpStream;
 
 use crate::accept::Context;
-use crate::authorize::{Decided, Watch, authorize, decide};
+use crate::authorize::{Decided, Permit, Watch, decide_for};
 use crate::http::h1::{self, Client, Next};
 use crate::http::{Carrier, End, Session};
 use crate::inference::{self, Visit};
@@ -64,16 +64,20 @@ pub(crate) async fn serve(
                 let intent = Intent { to: to.clone(), way: Way::Connect, early };
                 return tunnel::serve(context, client, intent, identified, attempt).await;
             }
-            Target::Absolute { authority, .. }
-                if is_for_router(context, authority, &identified) =>
-            {
-                return route(context, client, (&head, authority), (identified, attempt)).await;
-            }
-            Target::Absolute { authority, .. } => {
-                let who = identified.clone();
-                match forward(context, &mut client, (&head, authority), who, attempt).await {
-                    Next::Another => {}
-                    Next::End(end) => break end,
+            Target::Absolute { authority: to, path } => {
+                match decide_for(context, to, identified.clone(), &mut attempt) {
+                    Ok((who, Decided::Routed(door))) => {
+                        let visit = Visit::new(to.clone(), door, Way::Forward, who);
+                        return route(context, client, (&head, path), visit, attempt).await;
+                    }
+                    Ok((who, Decided::Allowed(permit))) => {
+                        let asked = (&head, to);
+                        match forward(context, &mut client, asked, (who, permit), attempt).await {
+                            Next::Another => {}
+                            Next::End(end) => break end,
+                        }
+                    }
+                    Err(refusal) => break tell(attempt, &refusal),
                 }
             }
             Target::Origin { .. } => {
@@ -87,55 +91,25 @@ pub(crate) async fn serve(
     }
 }
 
-/// Whether a connection for this server is for the router.
-fn is_for_router(
-    context: &Context,
-    to: &Authority,
-    identified: &Result<Identified, Unidentified>,
-) -> bool {
-    let Ok(who) = identified else { return false };
-    let policy = Arc::clone(&context.policy.borrow());
-    matches!(decide(policy, to.clone(), Arc::clone(&who.caller)), Ok(Decided::Routed(_)))
-}
-
 /// Has the router serve this request and those after it, which have to be for the same server.
 async fn route(
     context: &Context,
     client: Client<TcpStream>,
-    (head, to): (&RequestHead, &Authority),
-    (identified, mut attempt): (Result<Identified, Unidentified>, Attempt),
+    (head, target): (&RequestHead, &str),
+    visit: Visit,
+    attempt: Attempt,
 ) {
-    attempt.to(to);
-    let policy = Arc::clone(&context.policy.borrow());
-    attempt.under(policy.generation);
-    let decided = identified.map_err(|why| Refusal::unidentified(&why)).and_then(|who| {
-        let decided = decide(policy, to.clone(), Arc::clone(&who.caller))?;
-        Ok((who, decided))
-    });
     let Some((client, early)) = client.into_parts() else { return };
-    match (decided, &head.target) {
-        (Ok((who, Decided::Routed(door))), Target::Absolute { path, .. }) => {
-            let (target, body) = (path.as_str(), head.body);
-            let forwarded = Forwarded {
-                target,
-                authority: to,
-                default_port: 80,
-                body,
-                decoded: false,
-                replaced: &[],
-            };
-            let held = [head.to_upstream(&forwarded), early].concat();
-            let visit = Visit::new(to.clone(), door, Way::Forward, who);
-            inference::serve(context, (client, held), visit, attempt).await;
-        }
-        (Ok(_), _) => {
-            // The policy changed since.
-            let refusal =
-                Refusal::unreachable("policy_changed", "the policy just changed".to_owned());
-            tell(attempt, &refusal).tell(client).await;
-        }
-        (Err(refusal), _) => tell(attempt, &refusal).tell(client).await,
-    }
+    let forwarded = Forwarded {
+        target,
+        authority: &visit.to,
+        default_port: 80,
+        body: head.body,
+        decoded: false,
+        replaced: &[],
+    };
+    let held = [head.to_upstream(&forwarded), early].concat();
+    inference::serve(context, (client, held), visit, attempt).await;
 }
 
 /// Reports a refusal and words it.
@@ -149,20 +123,9 @@ async fn forward(
     context: &Context,
     client: &mut Client<TcpStream>,
     (head, to): (&RequestHead, &Authority),
-    identified: Result<Identified, Unidentified>,
+    (who, permit): (Identified, Permit),
     mut attempt: Attempt,
 ) -> Next {
-    attempt.to(to);
-    let policy = Arc::clone(&context.policy.borrow());
-    attempt.under(policy.generation);
-    let permitted = identified.map_err(|why| Refusal::unidentified(&why)).and_then(|who| {
-        let permit = authorize(policy, to.clone(), Arc::clone(&who.caller))?;
-        Ok((who, permit))
-    });
-    let (who, permit) = match permitted {
-        Ok(permitted) => permitted,
-        Err(refusal) => return Next::End(tell(attempt, &refusal)),
-    };
     let mut watch = Watch::new(permit, context);
     let session =
         Session { context, to: to.clone(), carrier: Carrier::Plain, who, way: Way::Forward };

@@ -1,8 +1,6 @@
 //! A connection for one destination, asked for with `CONNECT` or captured on its way: relayed as it
 //! is, or read as requests where these are judged.
 
-use std::sync::Arc;
-
 use openshell_audit::Way;
 use openshell_codec::http1::{Guess, looks_like_request};
 use openshell_types::{Generation, Host};
@@ -11,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::accept::Context;
-use crate::authorize::{Decided, Permit, PolicyWatch, Watch, decide};
+use crate::authorize::{Decided, Permit, PolicyWatch, Watch, decide_for};
 use crate::exchange::{self, Dialled, HelloEnd};
 use crate::http::{self, Carrier, Session};
 use crate::inference::{self, Visit};
@@ -32,13 +30,7 @@ pub(crate) async fn serve(
     mut attempt: Attempt,
 ) {
     attempt.came(intent.way);
-    attempt.to(&intent.to);
-    let policy = Arc::clone(&context.policy.borrow());
-    attempt.under(policy.generation);
-    let permitted = identified.map_err(|why| Refusal::unidentified(&why)).and_then(|who| {
-        let decided = decide(policy, intent.to.clone(), Arc::clone(&who.caller))?;
-        Ok((who, decided))
-    });
+    let permitted = decide_for(context, &intent.to, identified, &mut attempt);
     let way = intent.way;
     match permitted {
         Ok((who, Decided::Routed(door))) => {

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -13,6 +13,7 @@ use openshell_inference::Door;
 use openshell_types::Authority;
 use rustls::AlertDescription;
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 use super::call;
 use crate::accept::Context;
@@ -108,14 +109,17 @@ async fn converse(context: Arc<Context>, client: impl Stream, visit: Visit, mut 
         return;
     }
     let visit = Arc::new(visit);
-    let served = (Arc::clone(&context), Arc::clone(&visit));
+    let has_asked = Arc::new(AtomicBool::new(false));
+    let served = (Arc::clone(&context), Arc::clone(&visit), Arc::clone(&has_asked));
     let service = service_fn(move |request| {
-        let (context, visit) = served.clone();
+        let (context, visit, has_asked) = served.clone();
+        has_asked.store(true, Ordering::Relaxed);
         async move { Ok::<_, Infallible>(call::serve(context, visit, request).await) }
     });
     let server = server();
     let mut connection = pin!(server.serve_connection(TokioIo::new(client), service));
-    let mut is_ending = false;
+    let mut silence = pin!(sleep(limits::CALLER_IDLE));
+    let (mut is_ending, mut is_waiting) = (false, true);
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
@@ -123,6 +127,13 @@ async fn converse(context: Arc<Context>, client: impl Stream, visit: Visit, mut 
                     tracing::debug!(%error, "A connection to the router broke");
                 }
                 return;
+            }
+            // SECURITY: N2; the library has no limit before it knows which HTTP is spoken.
+            () = silence.as_mut(), if is_waiting => {
+                if !has_asked.load(Ordering::Relaxed) {
+                    return;
+                }
+                is_waiting = false;
             }
             Ok(()) = policies.changed(), if !is_ending => {
                 if !is_routed(&context, &visit) {

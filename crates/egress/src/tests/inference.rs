@@ -13,7 +13,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -647,4 +647,20 @@ async fn n01_connections_to_backends_take_the_places_of_connections() {
     drop(places);
     let answer = ask(&mut client, &post("inference.local", "/v1/messages", "{}")).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn n02_a_caller_that_says_nothing_is_not_kept() {
+    for alpn in ["http/1.1", "h2"] {
+        let backend = backend(MESSAGE).await;
+        let world = routed(ModelProtocol::Anthropic, &backend).await;
+        let mut client = tls(&world, "inference.local", alpn).await;
+        world.events(1).await;
+        let begun = Instant::now();
+        tokio::time::pause();
+        let mut said = Vec::new();
+        let ended = timeout(10 * limits::CALLER_IDLE, client.read_to_end(&mut said)).await;
+        assert!(ended.is_ok() && begun.elapsed() < 2 * limits::CALLER_IDLE, "{alpn}");
+        tokio::time::resume();
+    }
 }

@@ -1,6 +1,6 @@
 //! Finding placeholders, as they are and as programs write them.
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 
@@ -9,6 +9,8 @@ use base64::prelude::BASE64_STANDARD_NO_PAD;
 #[derive(Debug, Default)]
 pub(crate) struct Forms {
     automaton: Option<AhoCorasick>,
+    /// Says quickly that there is none, as nearly always.
+    quick: Option<AhoCorasick>,
     /// All patterns, sorted.
     sorted: Vec<String>,
     longest: usize,
@@ -26,22 +28,28 @@ impl Forms {
             patterns.extend(forms);
         }
         // Only patterns of some gigabytes are an error.
-        let automaton = AhoCorasick::new(&patterns).ok().filter(|_| !patterns.is_empty());
+        let build = |kind| {
+            let built = AhoCorasick::builder().match_kind(kind).build(&patterns).ok();
+            built.filter(|_| !patterns.is_empty())
+        };
+        // The library has a vectorised search for the one, and finds those that overlap by the other.
+        let (quick, automaton) = (build(MatchKind::LeftmostFirst), build(MatchKind::Standard));
         let longest = patterns.iter().map(String::len).max().unwrap_or(0);
         let mut sorted = patterns;
         sorted.sort_unstable();
-        Self { automaton, sorted, longest, of }
+        Self { automaton, quick, sorted, longest, of }
     }
 
     /// The first text that stands in these bytes in one of its forms.
     pub(crate) fn find(&self, bytes: &[u8]) -> Option<usize> {
-        let found = self.automaton.as_ref()?.find(bytes)?;
+        let found = self.quick.as_ref()?.find(bytes)?;
         self.of.get(found.pattern().as_usize()).copied()
     }
 
     /// Each text that stands in these bytes, in each of its forms, as often as it does.
     pub(crate) fn all(&self, bytes: &[u8]) -> impl Iterator<Item = usize> {
-        let automaton = self.automaton.iter();
+        let is_any = self.quick.as_ref().is_some_and(|quick| quick.is_match(bytes));
+        let automaton = self.automaton.iter().filter(move |_| is_any);
         automaton
             .flat_map(move |automaton| automaton.find_overlapping_iter(bytes))
             .filter_map(|found| self.of.get(found.pattern().as_usize()).copied())

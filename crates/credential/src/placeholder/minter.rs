@@ -10,9 +10,9 @@ use openshell_types::Redacted;
 use super::Placeholder;
 use super::shape::{Alphabet, Look, Shape};
 
-/// Characters of the mark at the end.
+/// Characters of the mark at the end; the last of them checks those before it.
 pub(super) const MARK: usize = 10;
-/// Least characters of a random part, its mark included: some 80 bits, and 60 of the mark.
+/// Least characters of a random part, its mark included: some 80 bits, and 53 of the mark.
 pub(super) const RANDOM_LEAST: usize = 24;
 /// Those of a token: what RSA with 2048 bits signs, in whole groups of Base64, because strict
 /// readers ask for zero bits at the end of others.
@@ -96,28 +96,24 @@ impl Minter {
             return false;
         }
         let Some((body, mark)) = token.split_last_chunk::<MARK>() else { return false };
+        let mut alphabets = MARKED.into_iter().filter(|alphabet| is_checked(mark, *alphabet));
+        // Of what is no placeholder few come so far: the rest would cost each of them a hash.
+        let Some(first) = alphabets.next() else { return false };
         let marks = self.marks(body);
-        [Alphabet::Word, Alphabet::Base32]
-            .into_iter()
+        std::iter::once(first)
+            .chain(alphabets)
             .any(|alphabet| verify_slices_are_equal(&marks.in_alphabet(alphabet), mark).is_ok())
     }
 
     /// The first placeholder of ours in a field's value, a target or a body: among its longest runs
     /// of `A-Z a-z 0-9 _ . -`. Runs that are too short or too long cost nothing but the look.
     pub fn find_ours(&self, bytes: &[u8]) -> Option<Range<usize>> {
-        let mut start = 0_usize;
-        let mut before = None;
-        for run in bytes.split(|byte| !is_of_token(*byte)) {
-            if run.len() >= RANDOM_LEAST
-                && let Some((skipped, length)) = self.find_in(run, before)
-            {
-                let begin = start.saturating_add(skipped);
-                return Some(begin..begin.saturating_add(length));
-            }
-            start = start.saturating_add(run.len()).saturating_add(1);
-            before = bytes.get(start.saturating_sub(1)).copied();
-        }
-        None
+        LongRuns { bytes, at: 0 }.find_map(|run| {
+            let before = run.start.checked_sub(1).and_then(|at| bytes.get(at)).copied();
+            let (skipped, length) = self.find_in(bytes.get(run.clone())?, before)?;
+            let begin = run.start.saturating_add(skipped);
+            Some(begin..begin.saturating_add(length))
+        })
     }
 
     /// Where a placeholder begins in a run, and its length.
@@ -140,21 +136,72 @@ impl Minter {
     }
 }
 
+/// The longest runs of characters of placeholders that are long enough to be one. Of what lies
+/// between them few bytes are looked at: such a run has one of its characters at each place that is
+/// as far behind the last as it is long at least.
+struct LongRuns<'a> {
+    bytes: &'a [u8],
+    /// Where the next may begin: at the start, or behind a byte that is in none.
+    at: usize,
+}
+
+impl Iterator for LongRuns<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        loop {
+            let rest = self.bytes.get(self.at..)?;
+            let (least, more) = rest.split_at_checked(RANDOM_LEAST)?;
+            if let Some(last) = least.iter().rposition(|byte| !is_of_token(*byte)) {
+                self.at = self.at.saturating_add(last).saturating_add(1);
+                continue;
+            }
+            let length = more.iter().position(|byte| !is_of_token(*byte)).unwrap_or(more.len());
+            let run = self.at..self.at.saturating_add(RANDOM_LEAST).saturating_add(length);
+            self.at = run.end.saturating_add(1);
+            return Some(run);
+        }
+    }
+}
+
 /// The marks of a body, one for each alphabet.
 struct Marks(u128);
 
+/// The alphabets that marks are written in.
+const MARKED: [Alphabet; 2] = [Alphabet::Word, Alphabet::Base32];
+
 impl Marks {
-    /// SECURITY: of 2^128 numbers the remainders by 62^10 are as good as equally likely.
+    /// SECURITY: of 2^128 numbers the remainders by 62^9 are as good as equally likely.
     fn in_alphabet(&self, alphabet: Alphabet) -> [u8; MARK] {
         let characters = alphabet.characters();
         let count = u128::try_from(characters.len()).unwrap_or(1);
         let mut rest = self.0;
-        [(); MARK].map(|()| {
+        let mut mark = [(); MARK].map(|()| {
             let digit = rest.checked_rem(count).and_then(|digit| usize::try_from(digit).ok());
             rest = rest.checked_div(count).unwrap_or(0);
             digit.and_then(|digit| characters.get(digit)).copied().unwrap_or(b'A')
-        })
+        });
+        let [before @ .., last] = &mut mark;
+        *last = check(before, alphabet);
+        mark
     }
+}
+
+/// The character that checks those of a mark before it. No secret: it only tells in no time most of
+/// what is no mark.
+fn check(before: &[u8], alphabet: Alphabet) -> u8 {
+    let characters = alphabet.characters();
+    let sum = before.iter().fold(0_u64, |sum, byte| {
+        // Nine bytes by less than 2^7 each: it does not overflow.
+        sum.wrapping_mul(67).wrapping_add(u64::from(*byte))
+    });
+    let digit = usize::try_from(sum).ok().and_then(|sum| sum.checked_rem(characters.len()));
+    digit.and_then(|digit| characters.get(digit)).copied().unwrap_or(b'A')
+}
+
+fn is_checked(mark: &[u8; MARK], alphabet: Alphabet) -> bool {
+    let [before @ .., last] = mark;
+    check(before, alphabet) == *last
 }
 
 impl fmt::Debug for Minter {
@@ -163,6 +210,39 @@ impl fmt::Debug for Minter {
     }
 }
 
+/// Whether placeholders have such characters.
 pub(crate) const fn is_of_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
+    /// A bit for each: bodies are searched, where a comparison for each range is dear.
+    const ALL: u128 = {
+        let (mut all, mut byte) = (0, 0_u8);
+        while byte < 128 {
+            if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-') {
+                all |= 1 << byte;
+            }
+            byte += 1;
+        }
+        all
+    };
+    byte < 128 && (ALL >> byte) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn all_long_runs_are_found_and_no_others(
+            parts in prop::collection::vec(("[A-Za-z0-9_.-]{0,60}", "[ /+\u{e9}]{0,30}"), 0..12),
+        ) {
+            let text: String = parts.into_iter().flat_map(|(run, rest)| [run, rest]).collect();
+            let found: Vec<&str> =
+                LongRuns { bytes: text.as_bytes(), at: 0 }.map(|run| &text[run]).collect();
+            let all = text.split(|c| !u8::try_from(c).is_ok_and(is_of_token));
+            let long: Vec<&str> = all.filter(|run| run.len() >= RANDOM_LEAST).collect();
+            prop_assert_eq!(found, long);
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod fault;
 mod hello;
 mod leaf;
 mod outward;
+mod suites;
 #[cfg(test)]
 mod tests;
 

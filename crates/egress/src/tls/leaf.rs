@@ -17,6 +17,7 @@ use rustls::sign::CertifiedKey;
 
 use super::alpn::Alpn;
 use super::authority::{Authority, AuthorityError, Key, params};
+use super::suites;
 use crate::limits;
 
 /// The configurations with which clients are accepted, one for each name and offer; a bounded
@@ -40,7 +41,7 @@ impl Leaves {
         let most = NonZeroUsize::new(limits::LEAVES).unwrap_or(NonZeroUsize::MIN);
         Ok(Self {
             authority,
-            provider: Arc::new(aws_lc_rs::default_provider()),
+            provider: suites::provider(),
             key: Key::new()?,
             kept: Mutex::new(LruCache::new(most)),
         })
@@ -111,6 +112,9 @@ impl Leaves {
         config.ticketer = aws_lc_rs::Ticketer::new()?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.max_early_data_size = 0;
+        // Clients that resume get another with the session; a second one is a second record to seal.
+        config.send_tls13_tickets = 1;
+        config.ignore_client_order = true;
         Ok(config)
     }
 

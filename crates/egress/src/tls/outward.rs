@@ -6,7 +6,6 @@ use std::sync::Arc;
 use openshell_types::Host;
 use rustls::RootCertStore;
 use rustls::client::{ClientConfig, Resumption, WebPkiServerVerifier};
-use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use thiserror::Error;
@@ -19,6 +18,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::alpn::{Alpn, Protocol};
 use super::fault::OutwardError;
+use super::suites;
 use crate::limits;
 use crate::upstream_proxy::Outbound;
 
@@ -176,7 +176,7 @@ fn configs(
         return Err(OutwardError::Trust(detail.to_owned()));
     }
     let unusable = |error: &dyn fmt::Display| OutwardError::Trust(error.to_string());
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let provider = suites::provider();
     let verifier =
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()

@@ -8,7 +8,7 @@ mod outward;
 use std::sync::Arc;
 
 use openshell_types::{Host, Port};
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
@@ -47,13 +47,22 @@ fn client(
     alpn: &[&[u8]],
     versions: &[&'static SupportedProtocolVersion],
 ) -> ClientConfig {
+    let mut config = client_of(aws_lc_rs::default_provider(), pem, versions);
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    config
+}
+
+/// One with this cryptography that trusts `pem` alone.
+fn client_of(
+    provider: CryptoProvider,
+    pem: &str,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-    config
+        .with_no_client_auth()
 }

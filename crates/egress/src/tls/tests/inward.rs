@@ -5,16 +5,17 @@ use rustls::client::{
     ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue,
     Tls13ClientSessionValue,
 };
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    AlertDescription, ClientConfig, Error, HandshakeKind, NamedGroup, ServerConfig,
+    AlertDescription, CipherSuite, ClientConfig, Error, HandshakeKind, NamedGroup, ServerConfig,
     SupportedProtocolVersion,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 
-use super::{client, host, leaves, name, pair};
+use super::{client, client_of, host, leaves, name, pair};
 use crate::limits;
 use crate::tls::{Alpn, Authority, Leaves, accept};
 
@@ -69,6 +70,28 @@ async fn visit(
 
 fn full(kind: HandshakeKind) -> bool {
     matches!(kind, HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest)
+}
+
+#[tokio::test]
+async fn the_cipher_is_ours_to_choose_of_those_that_a_client_offers() {
+    for (most, chosen) in [
+        (usize::MAX, CipherSuite::TLS13_AES_128_GCM_SHA256),
+        // The one that is first with clients alone.
+        (1, CipherSuite::TLS13_AES_256_GCM_SHA384),
+    ] {
+        let (authority, leaves) = leaves();
+        let mut provider = aws_lc_rs::default_provider();
+        provider.cipher_suites.truncate(most);
+        let config = Arc::new(client_of(provider, authority.pem(), &[&TLS13]));
+        let server = leaves.config(&host("a.example.com"), Alpn::Http1).unwrap();
+        let (ours, theirs) = pair().await;
+        let serving = tokio::spawn(async move { accept(Vec::new(), theirs, server).await.is_ok() });
+        let connector = TlsConnector::from(config);
+        let stream = connector.connect(name("a.example.com"), ours).await.unwrap();
+        let suite = stream.get_ref().1.negotiated_cipher_suite().map(|suite| suite.suite());
+        assert_eq!(suite, Some(chosen));
+        assert!(serving.await.unwrap());
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! `host.openshell.internal`; only the kernel's knowledge of callers is a stand-in.
 
 mod attacks;
+mod beliefs;
 mod bodies;
 mod budgets;
 mod credentials;
@@ -17,6 +18,7 @@ mod hello;
 mod hostile_messages;
 mod inference;
 mod mcp_versions;
+mod models;
 mod real_servers;
 mod refusals;
 mod requests;

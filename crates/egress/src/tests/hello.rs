@@ -12,7 +12,7 @@ fn extension(kind: u16, content: &[u8]) -> Vec<u8> {
 }
 
 /// A TLS hello with these extensions, in records of at most `size` octets.
-fn hello(extensions: &[Vec<u8>], size: usize) -> Vec<u8> {
+pub(super) fn hello(extensions: &[Vec<u8>], size: usize) -> Vec<u8> {
     let body = [
         &[3, 3][..],
         &[7; 32],
@@ -27,7 +27,7 @@ fn hello(extensions: &[Vec<u8>], size: usize) -> Vec<u8> {
     message.chunks(size).flat_map(|part| [&[22, 3, 1][..], &block16(part)].concat()).collect()
 }
 
-fn sni(name: &str) -> Vec<u8> {
+pub(super) fn sni(name: &str) -> Vec<u8> {
     extension(0, &block16(&[&[0][..], &block16(name.as_bytes())].concat()))
 }
 

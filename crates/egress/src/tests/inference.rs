@@ -20,7 +20,7 @@ use tokio_rustls::client::TlsStream;
 use super::world::*;
 use crate::limits;
 
-fn route(protocol: ModelProtocol, port: u16, secret: &str) -> Route {
+pub(super) fn route(protocol: ModelProtocol, port: u16, secret: &str) -> Route {
     Route {
         protocol,
         provider: "own".to_owned(),
@@ -35,14 +35,14 @@ fn route(protocol: ModelProtocol, port: u16, secret: &str) -> Route {
 }
 
 /// A world whose calls of a protocol go to this backend.
-async fn routed(protocol: ModelProtocol, backend: &Upstream) -> World {
+pub(super) async fn routed(protocol: ModelProtocol, backend: &Upstream) -> World {
     let world = World::new("").await;
     world.route("", 1, vec![route(protocol, backend.port, "real")]);
     world
 }
 
 /// A backend that answers each call with `answer`, and keeps the connection.
-async fn backend(answer: &'static str) -> Upstream {
+pub(super) async fn backend(answer: &'static str) -> Upstream {
     Upstream::serve(move |mut stream, seen| async move {
         while let Some(request) = read_request(&mut stream).await {
             seen.lock().unwrap().1.extend_from_slice(&request);
@@ -77,7 +77,7 @@ const MESSAGE: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nSet-
                        Content-Length: 48\r\n\r\n{\"usage\":{\"input_tokens\":3,\"output_tokens\":4}}\n\n";
 
 /// A captured connection to a name, in TLS that offers this.
-async fn tls(world: &World, name: &str, alpn: &str) -> TlsStream<TcpStream> {
+pub(super) async fn tls(world: &World, name: &str, alpn: &str) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(world.authority.pem().as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -92,7 +92,7 @@ async fn tls(world: &World, name: &str, alpn: &str) -> TlsStream<TcpStream> {
     TlsConnector::from(Arc::new(config)).connect(server, stream).await.unwrap()
 }
 
-fn post(host: &str, path: &str, body: &str) -> String {
+pub(super) fn post(host: &str, path: &str, body: &str) -> String {
     format!(
         "POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer theirs\r\nX-Api-Key: theirs\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -101,7 +101,10 @@ fn post(host: &str, path: &str, body: &str) -> String {
 }
 
 /// Sends a request and reads an answer with a stated length.
-async fn ask<S: AsyncReadExt + AsyncWriteExt + Unpin>(client: &mut S, request: &str) -> String {
+pub(super) async fn ask<S: AsyncReadExt + AsyncWriteExt + Unpin>(
+    client: &mut S,
+    request: &str,
+) -> String {
     client.write_all(request.as_bytes()).await.unwrap();
     let mut bytes = Vec::new();
     loop {
@@ -122,12 +125,12 @@ async fn ask<S: AsyncReadExt + AsyncWriteExt + Unpin>(client: &mut S, request: &
     }
 }
 
-fn calls(events: &[Event]) -> Vec<Inference> {
-    let call = |event: &Event| match event {
-        Event::Inference(call) => Some(call.clone()),
-        _ => None,
-    };
-    events.iter().filter_map(call).collect()
+pub(super) fn calls(events: &[Event]) -> Vec<Inference> {
+    events.iter().filter_map(call_of).cloned().collect()
+}
+
+pub(super) fn call_of(event: &Event) -> Option<&Inference> {
+    if let Event::Inference(call) = event { Some(call) } else { None }
 }
 
 /// The only call, once it is told.

@@ -15,11 +15,11 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::world::*;
 
-const NAME: &str = "host.openshell.internal";
+pub(super) const NAME: &str = "host.openshell.internal";
 
 /// A server with a certificate for [`NAME`] of an authority of its own, whose list in PEM comes
 /// with it. It speaks what of `alpn` the client offers, and nothing else.
-async fn server(alpn: &[&str]) -> (Upstream, Vec<u8>) {
+pub(super) async fn server(alpn: &[&str]) -> (Upstream, Vec<u8>) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -110,12 +110,12 @@ async fn http2(stream: tokio_rustls::server::TlsStream<TcpStream>, note: impl Fn
     }
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub(super) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
 /// A client within a tunnel that trusts the sandbox's authority.
-async fn client(
+pub(super) async fn client(
     world: &World,
     port: u16,
     name: &str,
@@ -134,7 +134,7 @@ async fn client(
     TlsConnector::from(Arc::new(config)).connect(name, tunnel).await
 }
 
-async fn world(upstream: &Upstream, ca_file: Vec<u8>) -> World {
+pub(super) async fn world(upstream: &Upstream, ca_file: Vec<u8>) -> World {
     let rules = "rules: [{ allow: { method: GET, path: /repos/** } }, \
                  { allow: { method: POST, path: /up } }]";
     let endpoint = super::requests::rest(upstream.port, rules);

@@ -15,6 +15,7 @@ mod gateway;
 mod inference;
 mod logs;
 mod output;
+mod pages;
 mod policy;
 mod progress;
 mod provider;

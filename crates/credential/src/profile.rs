@@ -25,6 +25,7 @@
 mod binding;
 mod check;
 mod credential;
+mod explanation;
 mod library;
 mod read;
 mod refresh;
@@ -39,6 +40,7 @@ use openshell_policy::{Diagnostic, Document, EndpointView, Fragment};
 
 pub use binding::Binding;
 pub use credential::{CredentialSpec, Placement};
+pub use explanation::explanation;
 pub use library::{Checked, read_all};
 pub use refresh::{Material, Output, Refresh, Strategy};
 

@@ -46,7 +46,7 @@ pub use document::{
     Document, EndpointHost, EndpointView, Fragment, OperationType, Parsed, Protocol, parse,
 };
 pub use explain::Explanation;
-pub use explanation::explanation;
+pub use explanation::{explanation, page};
 pub use generalise::{Generalised, Observed, generalise};
 pub use merge::{Applied, Clauses, MergeError, NewRule, Operation, Segment, SyntaxError, Target};
 pub use pattern::Glob;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use openshell_client::{Diagnostic, Severity};
-use openshell_policy::{explanation, parse};
+use openshell_policy::parse;
 use serde::Serialize;
 
 use super::{PolicyFile, source};
@@ -12,6 +12,7 @@ use crate::diagnostics;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{self, Format, FormatArgs, escape};
+use crate::pages;
 use crate::style::Style;
 
 /// Check policies: all that is wrong with them, and what they may not mean
@@ -66,7 +67,7 @@ struct Checked {
 
 pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliError> {
     if let Some(code) = &args.explain {
-        output::print(page(code)?)?;
+        output::print(pages::page(code)?)?;
         return Ok(Exit::OK);
     }
     let mut exit = Exit::OK;
@@ -156,43 +157,6 @@ fn view(checked: &Checked) -> View {
     View { file: checked.file.name.clone(), findings: findings.collect() }
 }
 
-/// The page about a code, however its letter is written.
-fn page(code: &str) -> Result<&'static str, CliError> {
-    let upper = code.to_ascii_uppercase();
-    if let Some(page) = explanation(&upper) {
-        return Ok(page);
-    }
-    let near = near(&upper);
-    let error = CliError::usage(format!("there is no finding `{code}`"));
-    Err(if near.is_empty() {
-        error.help("a finding shows its code, such as `P0501` in `warning[P0501]`")
-    } else {
-        error.help(format!("near it are {}", near.join(", ")))
-    })
-}
-
-/// Most codes that are offered in place of one that is none.
-const OFFERED: usize = 6;
-
-/// The codes that differ in one digit, the nearest numbers first.
-fn near(code: &str) -> Vec<String> {
-    let Some(digits) = code.strip_prefix('P').filter(|rest| rest.len() == 4) else {
-        return Vec::new();
-    };
-    let Ok(number) = digits.parse::<u16>() else { return Vec::new() };
-    let mut numbers: Vec<u16> = [1_u16, 10, 100, 1000]
-        .into_iter()
-        .flat_map(|place| {
-            let rest = number.saturating_sub((number / place % 10).saturating_mul(place));
-            (0..10_u16).map(move |digit| rest.saturating_add(digit.saturating_mul(place)))
-        })
-        .collect();
-    numbers.sort_by_key(|other| (other.abs_diff(number), *other));
-    numbers.dedup();
-    let codes = numbers.into_iter().map(|number| format!("P{number:04}"));
-    codes.filter(|code| explanation(code).is_some()).take(OFFERED).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,15 +190,5 @@ network_policies:
         let shown = text(&strict, Style::PLAIN);
         assert!(shown.contains("error[P0501]") && shown.contains("any code"), "{shown}");
         insta::assert_snapshot!(serde_json::to_string_pretty(&view(&strict[0])).unwrap());
-    }
-
-    #[test]
-    fn pages_are_found_and_near_codes_offered() {
-        assert!(page("p0501").unwrap().starts_with("## P0501: any code"));
-        let mut said = String::new();
-        for code in ["P0550", "P0320", "P9999", "any", ""] {
-            said.push_str(&page(code).unwrap_err().to_string());
-        }
-        insta::assert_snapshot!(said);
     }
 }

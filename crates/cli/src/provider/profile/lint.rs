@@ -9,6 +9,7 @@ use crate::diagnostics;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{self, Format, FormatArgs, escape};
+use crate::pages;
 use crate::style::Style;
 
 /// Check profiles: all that is wrong with them, and where their credentials would not go
@@ -18,10 +19,15 @@ No gateway is asked. Exit code 2 when there are errors.
 
 Examples:
   openshell provider profile lint -f ours.yaml
-  openshell provider profile lint --from profiles/ -o json")]
+  openshell provider profile lint --from profiles/ -o json
+  openshell provider profile lint --explain C0203    what a finding means, and its mend")]
 pub(crate) struct Args {
     #[command(flatten)]
     source: Source,
+
+    /// Print the page about a finding
+    #[arg(long, value_name = "CODE", group = "Source", conflicts_with = "output")]
+    explain: Option<String>,
 
     #[command(flatten)]
     format: FormatArgs,
@@ -44,6 +50,10 @@ struct FindingView<'a> {
 }
 
 pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliError> {
+    if let Some(code) = &args.explain {
+        output::print(pages::page(code)?)?;
+        return Ok(Exit::OK);
+    }
     let files = args.source.read()?;
     let findings = files::check(&files);
     match args.format.output {
@@ -76,10 +86,16 @@ fn text(files: &[ProfileFile], findings: &[Vec<Diagnostic>], style: Style) -> St
                 }
             })
             .collect();
-    text.push_str(&match counts.as_slice() {
-        [] => style.green(&format!("no findings in {place}\n")),
-        counts => format!("{} in {place}\n", counts.join(", ")),
-    });
+    let worst = findings.iter().flatten().max_by_key(|found| diagnostics::rank(found.severity));
+    match worst {
+        None => text.push_str(&style.green(&format!("no findings in {place}\n"))),
+        Some(worst) => text.push_str(&format!(
+            "{} in {place}\n{} `openshell provider profile lint --explain {}` says more\n",
+            counts.join(", "),
+            style.cyan("help:"),
+            escape(&worst.code),
+        )),
+    }
     text
 }
 

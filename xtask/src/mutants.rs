@@ -1,7 +1,22 @@
 //! `cargo xtask mutants`: takes one protection at a time out of a copy of the sources and expects a
 //! test to notice. A protection that nobody misses is not tested, or not there.
 
-mod bodies;
+/// Mutants of one change each, which the tests of a crate's own library notice by their name.
+macro_rules! units {
+    ($($name:literal: $file:ident $from:literal => $to:literal, $package:literal $test:literal;)*) => {
+        /// Every one.
+        pub(super) const MUTANTS: &[Mutant] = &[$(Mutant {
+            name: $name,
+            edits: &[Edit { file: $file, from: $from, to: $to }],
+            test: Test::Unit($package, $test),
+            says: $test,
+        }),*];
+    };
+}
+
+mod calls;
+mod credentials;
+mod egress;
 mod policy;
 mod table;
 
@@ -76,7 +91,9 @@ const PROGRAMS: [&str; 2] = ["openshell-cli", SUPERVISOR];
 
 /// Those of every table.
 fn all() -> impl Iterator<Item = &'static Mutant> {
-    table::MUTANTS.iter().chain(bodies::MUTANTS).chain(policy::MUTANTS)
+    let tables =
+        [table::MUTANTS, egress::MUTANTS, credentials::MUTANTS, calls::MUTANTS, policy::MUTANTS];
+    tables.into_iter().flatten()
 }
 
 /// Tries every mutant of the table.

@@ -133,10 +133,22 @@ impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         let message = error.to_string();
         match error {
-            ClientError::NotFound(_) => Self::new(Exit::FAILED, message)
-                .help("`openshell sandbox list` shows what there is"),
-            ClientError::AlreadyExists(_) => Self::new(Exit::FAILED, message)
-                .help("choose another name, or `openshell sandbox delete` the old one"),
+            ClientError::NotFound(what) => {
+                let error = Self::new(Exit::FAILED, message);
+                match shown_by(&what) {
+                    Some(verb) => error.help(format!("`openshell {verb}` shows what there is")),
+                    None => error,
+                }
+            }
+            ClientError::AlreadyExists(what) => {
+                let error = Self::new(Exit::FAILED, message);
+                match shown_by(&what).and_then(|verb| verb.strip_suffix(" list")) {
+                    Some(noun) => error.help(format!(
+                        "choose another name, or `openshell {noun} delete` the old one"
+                    )),
+                    None => error,
+                }
+            }
             ClientError::Denied(_) => Self::new(Exit::DENIED, message),
             ClientError::Unavailable(_) | ClientError::Lost(_) => {
                 Self::new(Exit::UNAVAILABLE, message)
@@ -174,6 +186,19 @@ impl From<ClientError> for CliError {
     }
 }
 
+/// The verb that shows what there is of the kind that a gateway's message begins with.
+fn shown_by(what: &str) -> Option<&'static str> {
+    const KINDS: [(&str, &str); 6] = [
+        ("sandbox ", "sandbox list"),
+        ("provider profile ", "provider profile list"),
+        ("provider ", "provider list"),
+        ("renewal ", "provider refresh status"),
+        ("route ", "inference get"),
+        ("policy revision ", "policy list"),
+    ];
+    KINDS.iter().find(|(kind, _)| what.starts_with(kind)).map(|(_, verb)| *verb)
+}
+
 /// What the system said, as a lower-case fragment without its number.
 pub(crate) fn describe(error: &io::Error) -> String {
     let text = error.to_string();
@@ -195,7 +220,11 @@ mod tests {
         let text = |s: &str| s.to_owned();
         vec![
             ClientError::NotFound(text("sandbox `brave-otter` not found")),
+            ClientError::NotFound(text("provider `work` not found")),
+            ClientError::NotFound(text("provider profile `ours` not found")),
+            ClientError::NotFound(text("workspace `team` not found")),
             ClientError::AlreadyExists(text("sandbox `brave-otter` already exists")),
+            ClientError::AlreadyExists(text("provider `work` already exists")),
             ClientError::Denied(text("role `user` required")),
             ClientError::Unavailable(text("no gateway answers at `/run/x`: connection refused")),
             ClientError::BadInput { message: text("no command"), diagnostics: vec![] },

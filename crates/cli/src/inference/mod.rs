@@ -100,11 +100,11 @@ fn protocol(text: &str) -> Result<ModelProtocol, ModelProtocolError> {
 /// An error of a call, with the next step where it is one of these verbs'.
 fn failed(error: ClientError) -> CliError {
     let help = match &error {
-        ClientError::NotFound(what) if what.starts_with("provider") => {
-            "`openshell provider list` shows what there is"
-        }
-        ClientError::NotFound(what) if what.starts_with("route") => {
+        ClientError::NotFound(what) if what.starts_with("route ") => {
             "`openshell inference get` shows what there is, and `openshell inference set` makes one"
+        }
+        ClientError::BadInput { message, .. } if message.starts_with("protocol: ") => {
+            "`--protocol NAME` names it"
         }
         _ => return error.into(),
     };

@@ -44,10 +44,15 @@ fn meaning(route: &Route, workspace: &WorkspaceName) -> String {
         escape(model),
         escape(base_url)
     );
-    if !route.binaries.is_empty() {
+    if !is_for_any(&route.binaries) {
         text.push_str(&format!("Only these programs: {}\n", escape(&route.binaries.join(", "))));
     }
     text
+}
+
+/// Whether every program may call: none is named, or each by its path.
+fn is_for_any(binaries: &[String]) -> bool {
+    binaries.is_empty() || binaries.iter().any(|path| path == "/**")
 }
 
 /// What it means that a route is gone.
@@ -87,7 +92,7 @@ fn table(views: &[View]) -> String {
             view.backend.clone(),
             view.from.to_owned(),
             format!("{}s", view.timeout_seconds),
-            if view.binaries.is_empty() { "any".to_owned() } else { view.binaries.join(", ") },
+            if is_for_any(&view.binaries) { "any".to_owned() } else { view.binaries.join(", ") },
         ]
     });
     output::table(["PROTOCOL", "PROVIDER", "MODEL", "BACKEND", "FROM", "TIMEOUT", "BINARIES"], rows)
@@ -140,7 +145,7 @@ mod tests {
         let all = [
             route(None, &[]),
             route(Some("brave-otter"), &["/usr/bin/node", "/usr/bin/python3*"]),
-            Route { model: "x\u{1b}[2J".into(), ..route(None, &[]) },
+            Route { model: "x\u{1b}[2J".into(), ..route(None, &["/**"]) },
         ];
         let mut text: String = all.iter().map(|one| meaning(one, &workspace)).collect();
         text.extend(all.iter().take(2).map(|one| deleted(one, &workspace)));

@@ -1,6 +1,6 @@
 //! `openshell provider create`.
 
-use openshell_client::ProviderValues;
+use openshell_client::{ClientError, ProviderValues};
 
 use super::{registries, values, view};
 use crate::context::Context;
@@ -57,11 +57,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliError> {
+    args.check()?;
     let mut config = values::settings(&args.config)?;
-    if !args.from_existing && args.credential.is_empty() && config.is_empty() {
-        return Err(CliError::usage("no value is given")
-            .help("`--from-existing` takes them from here; or name one with `--credential KEY`"));
-    }
     let mut credentials = values::credentials(&args.credential, context.config)?;
     let client = context.connect().await?;
     if args.from_existing {
@@ -82,15 +79,79 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliEr
         }
     }
     let values = ProviderValues { credentials, config, ..ProviderValues::default() };
-    let made = client.create_provider((&args.name, &args.kind), values).await?;
+    let made = client.create_provider((&args.name, &args.kind), values).await.map_err(failed)?;
     match args.output {
         Some(format) => view::show(made, format),
         None => {
             let has = made.credentials.iter().chain(made.config.keys());
             let has = has.map(|key| escape(key)).collect::<Vec<_>>().join(", ");
             let with = if has.is_empty() { String::new() } else { format!(" with {has}") };
-            output::print(&format!("created `{}`{with}\n", escape(&made.name)))?;
+            let name = escape(&made.name);
+            output::print(&format!("created `{name}`{with}\n"))?;
+            if args.runtime_credentials {
+                note(&format!(
+                    "help: `openshell provider refresh configure {name}` has its values got"
+                ));
+            }
             Ok(Exit::OK)
         }
+    }
+}
+
+impl Args {
+    /// Refuses a line that says nothing of values, for it is seldom meant.
+    fn check(&self) -> Result<(), CliError> {
+        let has_source = self.from_existing || self.runtime_credentials;
+        if has_source || !self.credential.is_empty() || !self.config.is_empty() {
+            return Ok(());
+        }
+        Err(CliError::usage("no value is given").help(
+            "`--from-existing` takes them from here; or name one with `--credential KEY`; \
+             `--runtime-credentials` begins without",
+        ))
+    }
+}
+
+/// An error of the call, with the next step where a setting is missing.
+fn failed(error: ClientError) -> CliError {
+    match &error {
+        ClientError::BadInput { message, .. }
+            if message.starts_with("config: ") && message.contains(" needs ") =>
+        {
+            CliError::from(error).help("`--config KEY=VALUE` gives it")
+        }
+        _ => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn values_are_named_or_said_to_come_later() {
+        let check = |more: &[&str]| {
+            let line = ["create", "--name", "a", "--type", "generic"].iter().chain(more);
+            Line::try_parse_from(line).unwrap().args.check()
+        };
+        let fine: [&[&str]; 4] = [
+            &["--from-existing"],
+            &["--credential", "KEY"],
+            &["--config", "A=b"],
+            &["--runtime-credentials"],
+        ];
+        for more in fine {
+            assert!(check(more).is_ok(), "{more:?}");
+        }
+        let refused = check(&[]).unwrap_err().to_string();
+        assert!(refused.contains("--runtime-credentials"), "{refused}");
     }
 }

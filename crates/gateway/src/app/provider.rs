@@ -199,11 +199,29 @@ impl App {
             if let Some(why) = self.route_in_the_way(&provider).await? {
                 return Err(AppError::Precondition(why));
             }
-            let why = format!("provider '{name}' is attached to a sandbox: detach it first");
-            return Err(AppError::Precondition(why));
+            return Err(AppError::Precondition(self.attached_in_the_way(&provider).await?));
         }
         tracing::info!(provider = %name, "Provider deleted");
         Ok(true)
+    }
+
+    /// Why a provider that sandboxes have cannot go, with the command that takes it from the first.
+    async fn attached_in_the_way(&self, provider: &Provider) -> Result<String, AppError> {
+        let name = &provider.name;
+        let ids = self.store.sandboxes_with(&provider.id).await?;
+        let Some(id) = ids.first() else {
+            return Ok(format!("provider '{name}' was in use: try again"));
+        };
+        let sandbox = self.sandbox_by_id(id).await?.name;
+        let others = match ids.len().saturating_sub(1) {
+            0 => String::new(),
+            1 => " and to another".to_owned(),
+            more => format!(" and to {more} others"),
+        };
+        Ok(format!(
+            "provider '{name}' is attached to sandbox '{sandbox}'{others}: \
+             `openshell provider detach {sandbox} {name}` first"
+        ))
     }
 
     /// What is attached to a sandbox.

@@ -171,6 +171,16 @@ async fn a_sandbox_shows_what_is_attached_now_and_how_far_it_is() {
     assert_eq!(sandbox.spec.unwrap().providers, ["git"]);
     assert_eq!(attach(&world, "claude").await.spec.unwrap().providers, ["git", "claude"]);
     assert_eq!(state(&world, "claude").await, v1::ProviderReadinessState::Ready);
+    let delete = v1::DeleteProviderRequest {
+        name: "claude".into(),
+        workspace_scope: scope(),
+        ..Default::default()
+    };
+    let refused = world.v1().delete_provider(delete).await.unwrap_err();
+    assert!(
+        refused.message().ends_with("`openshell provider detach one claude` first"),
+        "{refused}"
+    );
     assert_eq!(detach(&world, "git").await.spec.unwrap().providers, ["claude"]);
     assert_eq!(state(&world, "git").await, v1::ProviderReadinessState::Revoked);
 

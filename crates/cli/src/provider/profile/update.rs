@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::slice;
 
+use openshell_client::ClientError;
+
 use super::files;
 use crate::context::Context;
 use crate::error::CliError;
@@ -34,11 +36,23 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliEr
     let file = files::read(&args.file)?;
     let client = context.connect().await?;
     let updating = client.update_profile(&args.id, &file);
-    let (version, findings) = progress::while_waiting(context.config, "updating", updating).await?;
+    let updated = progress::while_waiting(context.config, "updating", updating).await;
+    let (version, findings) = updated.map_err(|error| failed(error, &args.id))?;
     files::tell(slice::from_ref(&file), slice::from_ref(&findings), style)?;
     let Some(version) = version else {
         return Err(CliError::new(Exit::FAILED, "the gateway stored nothing"));
     };
     output::print(&format!("updated `{}` to version {version}\n", escape(&args.id)))?;
     Ok(Exit::OK)
+}
+
+/// An error of the call, with the next step where somebody else changed the profile.
+fn failed(error: ClientError, id: &str) -> CliError {
+    match error {
+        ClientError::Conflict(_) => CliError::from(error).help(format!(
+            "`openshell provider profile export {}` prints it; make the change in that text",
+            escape(id)
+        )),
+        error => error.into(),
+    }
 }

@@ -22,7 +22,8 @@ is renewed at once. It all is encrypted in the gateway's database and never prin
 
 By a refresh token: `client_id`, `refresh_token` and, where the server wants it, `client_secret`.
 By the client's own secret: `client_id` and `client_secret`.
-For a provider of type `generic` besides: `token_url`; if needed `scopes`, `audience`, `resource`.
+Where the type says nothing of it, as `generic`, besides: `token_url`; if needed `scopes`,
+`audience`, `resource`.
 
 Examples:
   openshell provider refresh configure corp --credential-key CORP_TOKEN \\
@@ -83,6 +84,7 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliEr
     let mut material = open(&args.material)?;
     let mut secret = from_environment(&args.secret_material_env, context.config)?;
     for key in &args.secret_material_key {
+        refuse_value(key)?;
         secret.push((key.clone(), prompt::secret(key, context.config)?));
     }
     let names: Vec<String> = secret.iter().map(|(name, _)| name.clone()).collect();
@@ -132,6 +134,18 @@ fn open(given: &[String]) -> Result<BTreeMap<String, Redacted<String>>, CliError
     Ok(all)
 }
 
+/// SECURITY: I1; a value behind `--secret-material-key` is on the command line already, and gets no
+/// further.
+fn refuse_value(key: &str) -> Result<(), CliError> {
+    let Some((name, _)) = key.split_once('=') else { return Ok(()) };
+    let name = escape(name);
+    let message = format!("the value of `{name}` is a secret, and others can read a command line");
+    Err(CliError::usage(message).help(format!(
+        "`--secret-material-key {name}` asks for it, or reads it from standard input; that value \
+         is known now, so take another"
+    )))
+}
+
 /// Reads `--secret-material-env KEY[=ENV]`.
 fn from_environment(
     given: &[String],
@@ -163,6 +177,9 @@ mod tests {
             assert!(!refused.contains("canary"), "{refused}");
         }
         assert!(open(&["a=1".into(), "a=2".into()]).is_err());
+        let refused = refuse_value("refresh_token=canary").unwrap_err().to_string();
+        assert!(refused.contains("`refresh_token`") && !refused.contains("canary"), "{refused}");
+        assert!(refuse_value("refresh_token").is_ok());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::fill;
 use crate::held::Credentials;
 use crate::misuse::{Misuse, Place};
 use crate::placeholder;
+use crate::tail::{self, Tail};
 
 /// Where a body goes.
 #[derive(Clone, Copy, Debug)]
@@ -107,11 +108,7 @@ pub struct BodySearch {
     to: Authority,
     path: String,
     /// What may be the beginning of a placeholder.
-    tail: Vec<u8>,
-    /// How many bytes of the tail have passed.
-    passed: usize,
-    /// From how many bytes on a tail is held back.
-    least: usize,
+    tail: Tail,
     /// The end of what passed, from the separator before the last run of characters that
     /// placeholders of whichever sandbox consist of. `None`: it is too long to be one.
     run: Option<Vec<u8>>,
@@ -124,9 +121,7 @@ impl BodySearch {
             credentials: Arc::clone(credentials),
             to: to.clone(),
             path: path.to_owned(),
-            tail: Vec::new(),
-            passed: 0,
-            least: 1,
+            tail: Tail::new(),
             run: Some(Vec::new()),
         })
     }
@@ -136,35 +131,21 @@ impl BodySearch {
     /// from others.
     pub fn of_messages(self) -> Self {
         const LEAST: usize = 8;
-        Self { least: LEAST, ..self }
+        Self { tail: self.tail.of_at_least(LEAST), ..self }
     }
 
     /// Takes a part, the last one if it `ends` there, and gives what may pass now. What may be the
     /// beginning of a placeholder waits for the next part.
     pub fn pass<'a>(&mut self, part: &'a [u8], ends: bool) -> Result<Cow<'a, [u8]>, Misuse> {
         let going = Going { to: &self.to, path: &self.path };
-        let held = std::mem::take(&mut self.tail);
-        let bytes: Cow<'a, [u8]> = if held.is_empty() {
-            Cow::Borrowed(part)
-        } else {
-            Cow::Owned([held.as_slice(), part].concat())
-        };
+        let bytes = self.tail.join(part);
         let known = self.credentials.known_in(&bytes, going, Credentials::misplaced);
         if let Some(misuse) = known.or_else(|| self.unknown(part, ends)) {
             return Err(misuse);
         }
         let open = if ends { 0 } else { self.credentials.forms.open(&bytes) };
-        let cut = bytes.len().saturating_sub(open);
-        let end = if open < self.least { bytes.len() } else { cut.max(self.passed) };
-        let begin = std::mem::replace(&mut self.passed, end.saturating_sub(cut));
-        self.tail = bytes.get(cut..).unwrap_or_default().to_vec();
-        Ok(match bytes {
-            Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(begin..end).unwrap_or_default()),
-            Cow::Owned(mut bytes) => {
-                bytes.truncate(end);
-                Cow::Owned(bytes.split_off(begin.min(end)))
-            }
-        })
+        let passing = self.tail.keep(&bytes, open);
+        Ok(tail::cut(bytes, passing))
     }
 
     /// A placeholder of no credential of this sandbox that ends in this part. Its beginning may have

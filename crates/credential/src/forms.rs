@@ -3,6 +3,8 @@
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
+use openshell_types::Redacted;
+use zeroize::Zeroizing;
 
 /// All forms of some texts: as they are, and within Base64 (RFC 4648) at each of the three places
 /// where they can begin in a group.
@@ -23,7 +25,7 @@ impl Forms {
         let (mut patterns, mut of) = (Vec::new(), Vec::new());
         for (at, text) in texts.enumerate().filter(|(_, text)| !text.is_empty()) {
             let mut forms = vec![text.to_owned()];
-            forms.extend((0..3).map(|offset| encoded(text, offset)));
+            forms.extend((0..3).map(|offset| encoded(text, offset).expose().clone()));
             of.extend(forms.iter().map(|_| at));
             patterns.extend(forms);
         }
@@ -72,16 +74,16 @@ impl Forms {
 
 /// What of the Base64 of some bytes that contain `text`, `offset` into a group of three, depends on
 /// nothing but the text.
-fn encoded(text: &str, offset: usize) -> String {
-    let mut bytes = vec![0; offset];
+pub(crate) fn encoded(text: &str, offset: usize) -> Redacted<String> {
+    let before = offset.min(2);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(before.saturating_add(text.len())));
+    bytes.resize(before, 0);
     bytes.extend_from_slice(text.as_bytes());
-    let whole = bytes.len() / 3 * 3;
-    bytes.truncate(whole);
-    let encoded = BASE64_STANDARD_NO_PAD.encode(&bytes);
-    // The first letters also depend on the bytes before: those of the first group that is not ours
-    // alone.
-    let skipped = if offset == 0 { 0 } else { 4 };
-    encoded.get(skipped..).unwrap_or_default().to_owned()
+    let all = Redacted::new(BASE64_STANDARD_NO_PAD.encode(&*bytes));
+    // A letter stands for six bits: the first and the last may have some of what is beside the text.
+    let first = before.saturating_mul(8).div_ceil(6);
+    let last = bytes.len().saturating_mul(8) / 6;
+    Redacted::new(all.expose().get(first..last).unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]

@@ -1,8 +1,14 @@
 //! The credentials of one sandbox as its supervisor holds them.
 
-use openshell_policy::Glob;
-use openshell_types::{Authority, Binding, Credential, CredentialSet, Placement, Redacted};
+use std::collections::HashMap;
+use std::sync::Arc;
 
+use openshell_policy::Glob;
+use openshell_types::{
+    Authority, Binding, Credential, CredentialSet, Placement, Redacted, SigV4, SigV4Part,
+};
+
+use crate::echo::{Echoes, Value};
 use crate::forms::Forms;
 use crate::placeholder::Minter;
 
@@ -13,6 +19,8 @@ pub struct Credentials {
     pub(crate) all: Vec<Held>,
     pub(crate) forms: Forms,
     pub(crate) minter: Option<Minter>,
+    /// What each server could tell of the values that go there.
+    echoes: HashMap<Authority, Arc<Echoes>>,
 }
 
 /// One credential.
@@ -40,7 +48,13 @@ impl Credentials {
         let all: Vec<Held> = all.into_iter().map(Held::new).collect();
         let forms = Forms::of(all.iter().map(|held| held.placeholder.as_str()));
         let minter = (*mark.expose() != [0; 32]).then(|| Minter::new(*mark.expose()));
-        Self { epoch, all, forms, minter }
+        let echoes = echoes(&all);
+        Self { epoch, all, forms, minter, echoes }
+    }
+
+    /// What is looked for in the answers of this server; `None` where nothing is.
+    pub fn echoes(&self, of: &Authority) -> Option<&Arc<Echoes>> {
+        self.echoes.get(of)
     }
 
     /// Which state of what is attached this is.
@@ -62,6 +76,29 @@ impl Credentials {
                 .map(move |bound| (held, bound))
         })
     }
+}
+
+fn echoes(all: &[Held]) -> HashMap<Authority, Arc<Echoes>> {
+    let mut servers: HashMap<&Authority, Vec<Value<'_>>> = HashMap::new();
+    for held in all {
+        for bound in held.bindings.iter().filter(|bound| is_sent(&bound.placement)) {
+            let values = servers.entry(&bound.to).or_default();
+            values.push(Value {
+                name: &held.name,
+                secret: &held.secret,
+                placeholder: &held.placeholder,
+            });
+        }
+    }
+    let made = |(to, values): (&Authority, Vec<Value<'_>>)| {
+        Some((to.clone(), Arc::new(Echoes::of(&values)?)))
+    };
+    servers.into_iter().filter_map(made).collect()
+}
+
+/// Whether a value that is placed so is put on the wire, and is secret.
+const fn is_sent(placement: &Placement) -> bool {
+    !matches!(placement, Placement::SigV4(SigV4 { part: SigV4Part::Secret | SigV4Part::KeyId, .. }))
 }
 
 impl Held {

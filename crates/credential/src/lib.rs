@@ -7,6 +7,7 @@
 mod body;
 pub mod builtin;
 pub mod configured;
+mod echo;
 mod fill;
 mod forms;
 mod held;
@@ -17,14 +18,16 @@ mod placeholder;
 pub mod profile;
 mod seal;
 mod sigv4;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod value;
 
 pub use body::BodySearch;
+pub use echo::{EchoSearch, Echoes};
 pub use fill::{Filled, Kind};
 pub use held::Credentials;
-pub use misuse::{Misuse, Place};
+pub use misuse::{Disclosure, Misuse, Place};
 pub use place::{Asked, Placed};
 pub use placeholder::{Minter, Placeholder, Shape, looks_secret};
 pub use profile::{Category, CredentialSpec, Placement, Profile};

@@ -2,6 +2,9 @@
 
 /// Longest secret, in bytes: one that fits into a field of a request's head.
 pub const SECRET_BYTES: usize = 16 * 1024;
+/// Shortest secret that is looked for in answers, in bytes: a shorter one is a word that answers have
+/// by chance, and which would be masked there. Keys and tokens are longer.
+pub const ECHOED_BYTES: usize = 8;
 /// Longest name of a credential, in bytes: it is the name of a variable, too.
 pub const NAME_BYTES: usize = 256;
 /// Most credentials of one provider.

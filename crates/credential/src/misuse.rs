@@ -46,6 +46,19 @@ pub enum Misuse {
         /// What hinders it.
         why: String,
     },
+    /// The server's answer has the value in it.
+    Echoed {
+        /// Of which credential.
+        name: String,
+        /// What was done about it.
+        how: Disclosure,
+    },
+    /// The server's answer cannot be searched for values, at a server to which some credential is
+    /// bound.
+    Veiled {
+        /// What hinders it.
+        why: String,
+    },
     /// It is to be signed, and cannot be or must not.
     Unsignable {
         /// With which credential, where that is known.
@@ -53,6 +66,15 @@ pub enum Misuse {
         /// What is wrong with it.
         why: Unsignable,
     },
+}
+
+/// What becomes of an answer with a value in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disclosure {
+    /// It passed, and something else in the place of the value.
+    Masked,
+    /// It was broken off before the value.
+    BrokenOff,
 }
 
 /// A place in a request.
@@ -79,6 +101,8 @@ impl Misuse {
             Self::Plain { .. } => "credential_unencrypted",
             Self::Unfit { .. } => "credential_unfit",
             Self::Unread { .. } => "credential_unread",
+            Self::Echoed { .. } => "credential_echoed",
+            Self::Veiled { .. } => "credential_unsearched",
             Self::Unsignable { why: Unsignable::Scope { .. }, .. } => "credential_scope",
             Self::Unsignable { .. } => "credential_signature",
         }
@@ -119,6 +143,19 @@ impl fmt::Display for Misuse {
                 f,
                 "the body cannot be searched for placeholders, as it must be at a server to which a \
                  credential is bound: {why}; send it without a Content-Encoding"
+            ),
+            Self::Echoed { name, how: Disclosure::Masked } => {
+                write!(f, "the server's answer has the value of `{name}` in it, which was masked")
+            }
+            Self::Echoed { name, how: Disclosure::BrokenOff } => write!(
+                f,
+                "the server's answer has the value of `{name}` in it, within a content coding, and \
+                 was broken off; asked for with `Accept-Encoding: identity` it would be masked"
+            ),
+            Self::Veiled { why } => write!(
+                f,
+                "the server's answer cannot be searched for values, as it must be where a credential \
+                 is bound: {why}; ask for it with `Accept-Encoding: identity`"
             ),
             Self::Unsignable { name: Some(name), why } => write!(f, "`{name}`: {why}"),
             Self::Unsignable { name: None, why } => why.fmt(f),

@@ -1,0 +1,236 @@
+//! Searching what servers say for the values that were put into requests to them.
+//!
+//! A server that tells what it was asked, or keeps it and tells it later, would give the sandbox what
+//! it must not hold. What is found is masked octet for octet, so that lengths stay what they are. The
+//! texts that are searched for are wiped when they go, which no automaton of a library's does; hence
+//! the search is our own.
+
+mod spelling;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use openshell_types::Redacted;
+
+use crate::limits::ECHOED_BYTES;
+use crate::tail::{self, Tail};
+
+/// The values of one server, as it may tell them.
+pub struct Echoes {
+    /// Sorted by their texts, each of which is there once.
+    forms: Vec<Form>,
+    /// Of which beginnings there may be forms: one bit for each that their hashes can have.
+    beginnings: Redacted<Vec<u64>>,
+}
+
+/// One value in one form.
+struct Form {
+    text: Redacted<String>,
+    /// As long as the text.
+    instead: String,
+    /// Of which credential.
+    name: Arc<str>,
+}
+
+/// What is put on the wire for a credential.
+#[derive(Clone, Copy)]
+pub(crate) struct Value<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) secret: &'a Redacted<String>,
+    /// What the jail holds in its place; empty: nothing.
+    pub(crate) placeholder: &'a str,
+}
+
+impl Echoes {
+    /// What is looked for; `None` when no value is long enough.
+    pub(crate) fn of(values: &[Value<'_>]) -> Option<Self> {
+        let mut forms: Vec<Form> = Vec::new();
+        for value in values.iter().filter(|value| value.secret.expose().len() >= ECHOED_BYTES) {
+            let name: Arc<str> = value.name.into();
+            let instead = spelling::all(value.placeholder);
+            for (text, instead) in spelling::all(value.secret.expose()).into_iter().zip(instead) {
+                let (length, instead) = (text.expose().len(), instead.expose());
+                let is_fit = instead.len() == length;
+                let instead = if is_fit { instead.clone() } else { "*".repeat(length) };
+                forms.push(Form { text, instead, name: Arc::clone(&name) });
+            }
+        }
+        forms.sort_by(|one, other| one.text.expose().cmp(other.text.expose()));
+        forms.dedup_by(|one, other| one.text.expose() == other.text.expose());
+        let mut beginnings = vec![0_u64; BITS / 64];
+        for (word, bit) in forms.iter().filter_map(|form| place(form.octets())) {
+            if let Some(word) = beginnings.get_mut(word) {
+                *word |= 1 << bit;
+            }
+        }
+        let beginnings = Redacted::new(beginnings);
+        (!forms.is_empty()).then_some(Self { forms, beginnings })
+    }
+
+    /// The same for one value, in the place of which nobody holds anything.
+    pub fn of_one(name: &str, secret: &Redacted<String>) -> Option<Self> {
+        Self::of(&[Value { name, secret, placeholder: "" }])
+    }
+
+    /// Masks what is found in a text that is all there; the name of the first credential whose value
+    /// was.
+    pub fn mask(&self, text: &mut [u8]) -> Option<Arc<str>> {
+        let mut found = Vec::new();
+        self.scan(text, |at, form| found.push((at, form)));
+        found.iter().for_each(|(at, form)| form.cover(text, *at));
+        found.first().map(|(_, form)| Arc::clone(&form.name))
+    }
+
+    /// Whether something is found in a text that is all there.
+    pub fn stands_in(&self, text: &[u8]) -> bool {
+        let mut stands = false;
+        self.scan(text, |_, _| stands = true);
+        stands
+    }
+
+    /// Tells each form in some octets, in the order of their beginnings and of two with the same
+    /// the shorter first. Returns where the last octets begin that may go on to be one.
+    fn scan<'a>(&'a self, bytes: &[u8], mut found: impl FnMut(usize, &'a Form)) -> usize {
+        let mut open = bytes.len();
+        for (at, window) in bytes.windows(BEGINNING).enumerate() {
+            if !self.may_begin(window) {
+                continue;
+            }
+            let rest = bytes.get(at..).unwrap_or_default();
+            for form in self.beginning_with(window) {
+                if rest.starts_with(form.octets()) {
+                    found(at, form);
+                } else if form.octets().starts_with(rest) {
+                    open = open.min(at);
+                }
+            }
+        }
+        let short = bytes.len().saturating_sub(BEGINNING.saturating_sub(1))..open;
+        let begins = |at: &usize| {
+            bytes.get(*at..).is_some_and(|rest| self.beginning_with(rest).next().is_some())
+        };
+        short.into_iter().find(begins).unwrap_or(open)
+    }
+
+    fn may_begin(&self, window: &[u8]) -> bool {
+        place(window).is_some_and(|(word, bit)| {
+            self.beginnings.expose().get(word).is_some_and(|word| word >> bit & 1 == 1)
+        })
+    }
+
+    fn beginning_with<'a>(&'a self, text: &[u8]) -> impl Iterator<Item = &'a Form> {
+        let first = self.forms.partition_point(|form| form.octets() < text);
+        let fits = self.forms.iter().skip(first);
+        fits.take_while(move |form| form.octets().starts_with(text))
+    }
+}
+
+impl fmt::Debug for Echoes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Echoes").finish_non_exhaustive()
+    }
+}
+
+impl Form {
+    fn octets(&self) -> &[u8] {
+        self.text.expose().as_bytes()
+    }
+
+    /// Puts what stands for it in its place.
+    fn cover(&self, bytes: &mut [u8], at: usize) {
+        let instead = self.instead.as_bytes();
+        if let Some(own) = bytes.get_mut(at..at.saturating_add(instead.len())) {
+            own.copy_from_slice(instead);
+        }
+    }
+}
+
+/// The bit of a beginning: in which word, and there which.
+fn place(text: &[u8]) -> Option<(usize, u32)> {
+    /// Odd, with its bits spread evenly (of the golden ratio).
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let beginning: &[u8; BEGINNING] = text.first_chunk()?;
+    let hash = u64::from_le_bytes(*beginning).wrapping_mul(FACTOR) >> (64 - BITS.ilog2());
+    Some((usize::try_from(hash / 64).ok()?, u32::try_from(hash % 64).ok()?))
+}
+
+/// A search through a text that passes in parts.
+#[derive(Debug)]
+pub struct EchoSearch {
+    echoes: Arc<Echoes>,
+    /// What may be the beginning of a value.
+    tail: Tail,
+    /// How many octets of the tail belong to a value that began before it.
+    covered: usize,
+    found: Option<Arc<str>>,
+}
+
+impl EchoSearch {
+    /// A search for these.
+    pub fn new(echoes: Arc<Echoes>) -> Self {
+        Self { echoes, tail: Tail::new(), covered: 0, found: None }
+    }
+
+    /// The same in a body of messages whose reader answers between them: what is shorter than this is
+    /// a chance end of a message, and does not wait. Of a value that is cut there so much passes.
+    pub fn of_messages(self) -> Self {
+        Self { tail: self.tail.of_at_least(LEAST), ..self }
+    }
+
+    /// Looks for others from now on.
+    pub fn look_for(&mut self, echoes: &Arc<Echoes>) {
+        if !Arc::ptr_eq(&self.echoes, echoes) {
+            self.echoes = Arc::clone(echoes);
+        }
+    }
+
+    /// Takes a part, the last one if it `ends` there, and gives what may pass now, values masked. It
+    /// is as long as the parts, and what waits of them. What may be the beginning of a value waits
+    /// for the next part.
+    pub fn pass<'a>(&mut self, part: &'a [u8], ends: bool) -> Cow<'a, [u8]> {
+        let mut bytes = self.tail.join(part);
+        let mut masks = Vec::new();
+        let open = self.echoes.scan(&bytes, |at, form| masks.push((at, form)));
+        let open = if ends { bytes.len() } else { open };
+        let passing = self.tail.keep(&bytes, bytes.len().saturating_sub(open));
+        let covered = 0..self.covered.min(bytes.len());
+        let ends_of = masks.iter().map(|(at, form)| at.saturating_add(form.instead.len()));
+        let last = ends_of.chain([covered.end]).max().unwrap_or(0);
+        self.covered = last.saturating_sub(open);
+        if let Some((_, first)) = masks.first() {
+            self.found.get_or_insert_with(|| Arc::clone(&first.name));
+        }
+        if !masks.is_empty() || !covered.is_empty() {
+            cover(bytes.to_mut(), covered, &masks);
+        }
+        tail::cut(bytes, passing)
+    }
+
+    /// The name of the first credential whose value was found.
+    pub const fn found(&self) -> Option<&Arc<str>> {
+        self.found.as_ref()
+    }
+
+    /// How many octets may be the beginning of a value.
+    pub fn waiting(&self) -> usize {
+        self.tail.length()
+    }
+}
+
+fn cover(bytes: &mut [u8], covered: Range<usize>, masks: &[(usize, &Form)]) {
+    if let Some(covered) = bytes.get_mut(covered) {
+        covered.fill(b'*');
+    }
+    masks.iter().for_each(|(at, form)| form.cover(bytes, *at));
+}
+
+/// So many octets a value begins with for the search: the shortest form has as many.
+const BEGINNING: usize = ECHOED_BYTES;
+/// How many bits beginnings are told apart by, a power of two.
+const BITS: usize = 4096;
+/// The shortest beginning of a value that waits between messages.
+const LEAST: usize = 4;

@@ -1,0 +1,62 @@
+//! What of a stream waits, since what follows may make it a part of something that is looked for.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use zeroize::Zeroizing;
+
+/// The octets that wait.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    held: Zeroizing<Vec<u8>>,
+    /// How many of them have passed.
+    passed: usize,
+    /// From how many octets on they wait; fewer pass, and are only remembered.
+    least: usize,
+}
+
+impl Tail {
+    /// Of a stream of which nothing may pass too early.
+    pub(crate) fn new() -> Self {
+        Self { held: Zeroizing::default(), passed: 0, least: 1 }
+    }
+
+    /// The same, that lets fewer octets pass.
+    pub(crate) fn of_at_least(self, least: usize) -> Self {
+        Self { least, ..self }
+    }
+
+    /// How many octets wait, or are remembered.
+    pub(crate) fn length(&self) -> usize {
+        self.held.len()
+    }
+
+    /// What waits and the next part, together.
+    pub(crate) fn join<'a>(&mut self, part: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.held.is_empty() {
+            return Cow::Borrowed(part);
+        }
+        let held = std::mem::take(&mut self.held);
+        Cow::Owned([held.as_slice(), part].concat())
+    }
+
+    /// Has the last `open` of what was joined wait, and says which of them pass.
+    pub(crate) fn keep(&mut self, bytes: &[u8], open: usize) -> Range<usize> {
+        let cut = bytes.len().saturating_sub(open);
+        let end = if open < self.least { bytes.len() } else { cut.max(self.passed) };
+        let begin = std::mem::replace(&mut self.passed, end.saturating_sub(cut));
+        self.held = bytes.get(cut..).unwrap_or_default().to_vec().into();
+        begin.min(end)..end
+    }
+}
+
+/// A part of some octets.
+pub(crate) fn cut(bytes: Cow<'_, [u8]>, range: Range<usize>) -> Cow<'_, [u8]> {
+    match bytes {
+        Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(range).unwrap_or_default()),
+        Cow::Owned(mut bytes) => {
+            bytes.truncate(range.end);
+            Cow::Owned(bytes.split_off(range.start.min(bytes.len())))
+        }
+    }
+}

@@ -6,6 +6,7 @@
 mod brotli;
 mod decode;
 mod media_type;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod zlib;
@@ -13,3 +14,4 @@ mod zstd;
 
 pub use decode::{CODINGS, ContentError, RATIO, RATIO_FREE, decode};
 pub use media_type::{MediaType, MediaTypeError};
+pub use stream::{Decoder, STREAM_FREE};

@@ -20,6 +20,6 @@ mod violation;
 pub use client::ClientReader;
 pub use extension::Deflate;
 pub use message::Message;
-pub use server::{Passed, ServerReader};
+pub use server::{Passed, Piece, ServerReader};
 pub use upgrade::{Agreed, AnswerError, Upgrade, UpgradeError};
 pub use violation::Violation;

@@ -39,7 +39,7 @@ pub enum ContentError {
 }
 
 #[derive(Clone, Copy)]
-enum Coding {
+pub(super) enum Coding {
     Identity,
     Gzip,
     Deflate,
@@ -76,7 +76,7 @@ pub fn decode(codings: &[&str], body: &[u8], limit: usize) -> Result<Vec<u8>, Co
 
 /// Reads the lists. Empty elements are refused: an intermediary that drops them and one that does
 /// not would see different numbers of codings.
-fn read(values: &[&str]) -> Result<Vec<Coding>, ContentError> {
+pub(super) fn read(values: &[&str]) -> Result<Vec<Coding>, ContentError> {
     let mut codings = Vec::new();
     for name in values.iter().flat_map(|value| value.split(',')) {
         if codings.len() == CODINGS {

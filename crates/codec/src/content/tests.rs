@@ -292,3 +292,71 @@ proptest! {
         let _media_type = MediaType::parse(&body);
     }
 }
+
+/// What a body with this coding becomes when it comes in such parts.
+fn streamed(coding: &str, parts: &[&[u8]]) -> Result<Vec<u8>, ContentError> {
+    let mut decoder = Decoder::new(&[coding])?.expect("a coding");
+    let mut out = Vec::new();
+    for part in parts {
+        decoder.push(part, &mut |given| out.extend_from_slice(given))?;
+    }
+    if decoder.is_settled() { Ok(out) } else { Err(ContentError::Truncated) }
+}
+
+#[test]
+fn i03_a_body_in_parts_becomes_what_the_whole_does() {
+    for (coding, body) in encoded() {
+        for split in 0..=body.len() {
+            let (one, two) = body.split_at(split);
+            assert_eq!(streamed(coding, &[one, two]).as_deref(), Ok(TEXT), "{coding} {split}");
+        }
+        let bytes: Vec<&[u8]> = body.chunks(1).collect();
+        assert_eq!(streamed(coding, &bytes).as_deref(), Ok(TEXT), "{coding}");
+    }
+    let twice = zlib(&gzip(TEXT));
+    assert_eq!(streamed("gzip, deflate", &[&twice]).as_deref(), Ok(TEXT));
+    for coding in ["gzip", "zstd"] {
+        let one = if coding == "gzip" { gzip(TEXT) } else { zstd(TEXT) };
+        let two = [&one[..], &one].concat();
+        let text = [TEXT, TEXT].concat();
+        let parts: Vec<&[u8]> = two.chunks(7).collect();
+        assert_eq!(streamed(coding, &parts).as_deref(), Ok(&text[..]), "{coding}");
+    }
+    assert!(matches!(Decoder::new(&["identity"]), Ok(None)));
+    for coding in ["compress", "", "gzip,"] {
+        assert!(matches!(Decoder::new(&[coding]), Err(ContentError::Unknown)), "{coding}");
+    }
+}
+
+#[test]
+fn i03_what_was_flushed_is_given_at_once() {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    let mut decoder = Decoder::new(&["gzip"]).unwrap().unwrap();
+    let mut seen = 0;
+    for line in ["data: one\n\n", "data: two\n\n"] {
+        encoder.write_all(line.as_bytes()).unwrap();
+        encoder.flush().unwrap();
+        let mut out = Vec::new();
+        let new = encoder.get_ref()[seen..].to_vec();
+        decoder.push(&new, &mut |given| out.extend_from_slice(given)).unwrap();
+        assert_eq!(out, line.as_bytes());
+        seen += new.len();
+    }
+}
+
+#[test]
+fn n06_a_bomb_in_parts_is_not_unpacked() {
+    let zeros = vec![0; 17 * 1024 * 1024];
+    for (coding, body) in [("gzip", gzip(&zeros)), ("zstd", zstd(&zeros))] {
+        let parts: Vec<&[u8]> = body.chunks(1000).collect();
+        assert_eq!(streamed(coding, &parts), Err(ContentError::Ratio), "{coding}");
+    }
+    assert_eq!(streamed("br", &[&hex(BROTLI_LARGE)]), Err(ContentError::Malformed));
+    for (coding, body) in encoded() {
+        if coding != "zstd" && !coding.eq_ignore_ascii_case("x-gzip") && coding != "gzip" {
+            let longer = [&body[..], b"x"].concat();
+            assert_eq!(streamed(coding, &[&longer]), Err(ContentError::Trailing), "{coding}");
+        }
+        assert!(streamed(coding, &[TEXT]).is_err(), "{coding}");
+    }
+}

@@ -28,6 +28,21 @@ pub fn ping_to_client(payload: &[u8], out: &mut Vec<u8>) {
     frame(Opcode::Ping, cut(payload), None, out);
 }
 
+/// Appends a part of a server's message for the client: of one that begins with it whether that is a
+/// text, and whether it ends with it.
+pub fn part_to_client(begins: Option<bool>, ends: bool, payload: &[u8], out: &mut Vec<u8>) {
+    let opcode = match begins {
+        Some(true) => Opcode::Text,
+        Some(false) => Opcode::Binary,
+        None => Opcode::Continuation,
+    };
+    let begin = out.len();
+    frame(opcode, payload, None, out);
+    if let (false, Some(first)) = (ends, out.get_mut(begin)) {
+        *first &= !LAST;
+    }
+}
+
 fn close_payload(code: u16, reason: &str) -> Vec<u8> {
     let mut payload = code.to_be_bytes().to_vec();
     let most = reason.floor_char_boundary(LONGEST_CONTROL.saturating_sub(payload.len()));

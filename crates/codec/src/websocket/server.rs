@@ -4,7 +4,8 @@ use super::Violation;
 use super::extension::Deflate;
 use super::frame::{Header, Opcode, Order, Sender};
 
-/// Checks the frames of a server, which pass on unchanged. Keeps no octet of them.
+/// Checks the frames of a server, which pass on unchanged, or piece by piece for whoever writes them
+/// anew. Keeps no octet of them.
 #[derive(Clone, Debug)]
 pub struct ServerReader {
     order: Order,
@@ -12,6 +13,29 @@ pub struct ServerReader {
     left: u64,
     /// Whether the current frame is a close frame, or the last one was.
     closing: bool,
+    /// Whether the current frame's message ends with it.
+    last: bool,
+}
+
+/// A piece of what a server sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// A control frame.
+    Control {
+        /// Its header.
+        header: &'a [u8],
+        /// All of its payload.
+        payload: &'a [u8],
+    },
+    /// The beginning of a message, or more of the one that has begun.
+    Message {
+        /// Of a message that begins here: whether it is a text.
+        begins: Option<bool>,
+        /// So much of its payload; there may be nothing of it yet.
+        payload: &'a [u8],
+        /// Whether the message ends here.
+        ends: bool,
+    },
 }
 
 /// What may pass on.
@@ -30,7 +54,7 @@ impl ServerReader {
 
     /// At the beginning of a stream, right behind the handshake.
     pub const fn new(deflate: Option<Deflate>) -> Self {
-        Self { order: Order::new(deflate.is_some()), left: 0, closing: false }
+        Self { order: Order::new(deflate.is_some()), left: 0, closing: false, last: false }
     }
 
     /// Looks at the next octets of the stream: how many of them may pass. A header passes as a
@@ -53,6 +77,46 @@ impl ServerReader {
                 Ok(None) | Err(_) => return Ok(Passed { bytes: at, closed: false }),
             }
         }
+    }
+
+    /// The next piece, and how many of the octets it took; `None` when more of them are needed. Those
+    /// that were not taken must be shown again. A stream is read so from its beginning or not at all.
+    pub fn piece<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<(Piece<'a>, usize)>, Violation> {
+        if self.is_closed() || bytes.is_empty() && self.left > 0 {
+            return Ok(None);
+        }
+        let (mut begins, mut at) = (None, 0);
+        if self.left == 0 {
+            let Some((header, length)) = Header::parse(bytes, Sender::Server)? else {
+                return Ok(None);
+            };
+            if header.opcode.is_control() {
+                return self.control(&header, bytes.split_at(length));
+            }
+            self.order.admit(&header)?;
+            (self.left, self.last, at) = (header.length, header.last, length);
+            let is_text = header.opcode == Opcode::Text;
+            begins = (header.opcode != Opcode::Continuation).then_some(is_text);
+        }
+        let rest = bytes.get(at..).unwrap_or_default();
+        let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(rest.len());
+        let payload = rest.get(..length).unwrap_or_default();
+        self.left = self.left.saturating_sub(u64::try_from(length).unwrap_or(u64::MAX));
+        let ends = self.left == 0 && self.last;
+        Ok(Some((Piece::Message { begins, payload, ends }, at.saturating_add(length))))
+    }
+
+    fn control<'a>(
+        &mut self,
+        header: &Header,
+        (own, rest): (&'a [u8], &'a [u8]),
+    ) -> Result<Option<(Piece<'a>, usize)>, Violation> {
+        let length = usize::try_from(header.length).unwrap_or(usize::MAX);
+        let Some(payload) = rest.get(..length) else { return Ok(None) };
+        self.order.admit(header)?;
+        self.closing = header.opcode == Opcode::Close;
+        let taken = own.len().saturating_add(length);
+        Ok(Some((Piece::Control { header: own, payload }, taken)))
     }
 
     /// Whether a close frame has passed.

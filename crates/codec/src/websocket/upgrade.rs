@@ -121,6 +121,12 @@ impl Upgrade {
         Ok(Some(Self { key: key.to_owned(), offers: offers(&fields)?, protocols: names(&fields)? }))
     }
 
+    /// The same without any extension on offer, so that messages come as they are.
+    #[must_use]
+    pub fn without_extensions(self) -> Self {
+        Self { offers: Vec::new(), ..self }
+    }
+
     /// The key, as the client wrote it.
     pub fn key(&self) -> &str {
         &self.key

@@ -127,3 +127,48 @@ proptest! {
         prop_assert_eq!((passed, closed, refused), pass_all(&bytes, agreed, usize::MAX));
     }
 }
+
+#[test]
+fn i03_frames_are_read_piece_by_piece_however_they_come() {
+    let frames = [
+        plain(0x01, b"Hel"),
+        plain(0x89, b"p"),
+        plain(0x80, b"lo"),
+        plain(0x82, b""),
+        plain(0x88, b""),
+        b"more".to_vec(),
+    ];
+    let stream = frames.concat();
+    for size in 1..=stream.len() {
+        let mut reader = ServerReader::new(None);
+        let (mut said, mut shown, mut seen) = (Vec::new(), Vec::new(), 0);
+        for part in stream.chunks(size) {
+            shown.extend_from_slice(part);
+            while let Some((piece, taken)) = reader.piece(&shown[seen..]).expect("legal frames") {
+                seen += taken;
+                match piece {
+                    Piece::Control { header, payload } => said.push((header[0], payload.to_vec())),
+                    Piece::Message { begins, payload, ends } => {
+                        if let Some(is_text) = begins {
+                            said.push((u8::from(is_text), Vec::new()));
+                        }
+                        let message = said.iter_mut().rfind(|(first, _)| *first < 0x80).unwrap();
+                        message.1.extend_from_slice(payload);
+                        if ends {
+                            message.0 += 16;
+                        }
+                    }
+                }
+            }
+        }
+        let expected: Vec<(u8, Vec<u8>)> = vec![
+            (17, b"Hello".to_vec()),
+            (0x89, b"p".to_vec()),
+            (16, Vec::new()),
+            (0x88, Vec::new()),
+        ];
+        assert_eq!((said, seen, reader.is_closed()), (expected, stream.len() - 4, true), "{size}");
+    }
+    let mut reader = ServerReader::new(None);
+    assert_eq!(reader.piece(&[0xc1, 0]), Err(Violation::Reserved));
+}

@@ -61,13 +61,7 @@ impl Echoes {
         }
         forms.sort_by(|one, other| one.text.expose().cmp(other.text.expose()));
         forms.dedup_by(|one, other| one.text.expose() == other.text.expose());
-        let mut beginnings = vec![0_u64; BITS / 64];
-        for (word, bit) in forms.iter().filter_map(|form| place(form.octets())) {
-            if let Some(word) = beginnings.get_mut(word) {
-                *word |= 1 << bit;
-            }
-        }
-        let beginnings = Redacted::new(beginnings);
+        let beginnings = Redacted::new(beginnings(&forms));
         (!forms.is_empty()).then_some(Self { forms, beginnings })
     }
 
@@ -117,9 +111,9 @@ impl Echoes {
     }
 
     fn may_begin(&self, window: &[u8]) -> bool {
-        place(window).is_some_and(|(word, bit)| {
-            self.beginnings.expose().get(word).is_some_and(|word| word >> bit & 1 == 1)
-        })
+        let all = self.beginnings.expose();
+        place(window, all.len())
+            .is_some_and(|(word, bit)| all.get(word).is_some_and(|word| word >> bit & 1 == 1))
     }
 
     fn beginning_with<'a>(&'a self, text: &[u8]) -> impl Iterator<Item = &'a Form> {
@@ -149,12 +143,27 @@ impl Form {
     }
 }
 
-/// The bit of a beginning: in which word, and there which.
-fn place(text: &[u8]) -> Option<(usize, u32)> {
+/// The bits of all beginnings: so many that few others have one of theirs.
+fn beginnings(forms: &[Form]) -> Vec<u64> {
+    const WORDS_EACH: usize = 2;
+    let words = forms.len().saturating_mul(WORDS_EACH).next_power_of_two();
+    let mut all = vec![0; words];
+    for (word, bit) in forms.iter().filter_map(|form| place(form.octets(), words)) {
+        if let Some(word) = all.get_mut(word) {
+            *word |= 1 << bit;
+        }
+    }
+    all
+}
+
+/// The bit of a beginning among those of so many words, a power of two: in which word, and there
+/// which.
+fn place(text: &[u8], words: usize) -> Option<(usize, u32)> {
     /// Odd, with its bits spread evenly (of the golden ratio).
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let beginning: &[u8; BEGINNING] = text.first_chunk()?;
-    let hash = u64::from_le_bytes(*beginning).wrapping_mul(FACTOR) >> (64 - BITS.ilog2());
+    let hash = u64::from_le_bytes(*beginning).wrapping_mul(FACTOR);
+    let hash = hash >> (u64::BITS - words.ilog2() - u64::BITS.ilog2());
     Some((usize::try_from(hash / 64).ok()?, u32::try_from(hash % 64).ok()?))
 }
 
@@ -215,9 +224,9 @@ impl EchoSearch {
         self.found.as_ref()
     }
 
-    /// How many octets may be the beginning of a value.
+    /// How many octets wait for the next part.
     pub fn waiting(&self) -> usize {
-        self.tail.length()
+        self.tail.waiting()
     }
 }
 
@@ -230,7 +239,5 @@ fn cover(bytes: &mut [u8], covered: Range<usize>, masks: &[(usize, &Form)]) {
 
 /// So many octets a value begins with for the search: the shortest form has as many.
 const BEGINNING: usize = ECHOED_BYTES;
-/// How many bits beginnings are told apart by, a power of two.
-const BITS: usize = 4096;
 /// The shortest beginning of a value that waits between messages.
 const LEAST: usize = 4;

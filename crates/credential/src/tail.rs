@@ -26,9 +26,9 @@ impl Tail {
         Self { least, ..self }
     }
 
-    /// How many octets wait, or are remembered.
-    pub(crate) fn length(&self) -> usize {
-        self.held.len()
+    /// How many octets wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.held.len().saturating_sub(self.passed)
     }
 
     /// What waits and the next part, together.

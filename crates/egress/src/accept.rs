@@ -42,6 +42,8 @@ pub(crate) struct Context {
     pub(crate) assemblies: Semaphore,
     /// One for each KiB of the bodies that are held to be judged.
     pub(crate) bodies: Arc<Semaphore>,
+    /// One for each KiB that the decoders of answers hold.
+    pub(crate) decoders: Arc<Semaphore>,
     /// One for each KiB of the answers of backends that are held to be counted.
     pub(crate) answers: Arc<Semaphore>,
     /// One for each KiB of the datagrams that wait for their flows.
@@ -86,6 +88,7 @@ impl Egress {
         let assemblies = Semaphore::new(limits::WEBSOCKET_ASSEMBLIES);
         let bodies = Arc::new(Semaphore::new(limits::BODIES));
         let answers = Arc::new(Semaphore::new(limits::ANSWERS));
+        let decoders = Arc::new(Semaphore::new(limits::DECODERS));
         let datagrams = Arc::new(Semaphore::new(limits::DATAGRAMS));
         Self(Arc::new_cyclic(|own| Context {
             own: Weak::clone(own),
@@ -101,6 +104,7 @@ impl Egress {
             assemblies,
             bodies,
             answers,
+            decoders,
             datagrams,
             places,
         }))

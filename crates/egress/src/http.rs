@@ -3,11 +3,12 @@
 //! `h1` reads requests from a client and answers them; `judge` asks the policy about each, with
 //! one model for every version of HTTP, and `content` reads what requests carry for that; `line` holds
 //! the connections to upstreams, which outlive one request; `body` moves what follows a head, and
-//! `searched` looks for placeholders in it; `websocket` goes on after an upgrade; `secure` ends TLS
+//! `searched` looks for placeholders in it, and `echo` for values in what servers answer; `websocket` goes on after an upgrade; `secure` ends TLS
 //! around all of that. A request that is denied is answered here, and its connection ends.
 
 pub(crate) mod body;
 mod content;
+pub(crate) mod echo;
 pub(crate) mod first;
 pub(crate) mod h1;
 mod h2;
@@ -16,7 +17,7 @@ mod judge;
 pub(crate) mod line;
 mod record;
 mod response;
-mod searched;
+pub(crate) mod searched;
 pub(crate) mod secure;
 mod websocket;
 

@@ -141,6 +141,14 @@ pub const SEARCHED: usize = 4 * 1024 * 1024;
 /// The same, decoded.
 pub const SEARCHED_DECODED: usize = 16 * 1024 * 1024;
 
+/// KiB that the decoders of answers hold, over all connections, at most 17 MiB each; another answer
+/// with a coding waits for as long as a body may take to arrive, then its request fails.
+pub const DECODERS: usize = 256 * 1024;
+
+/// Octets of an answer with a coding that wait, since what they become may be the beginning of a value;
+/// with more it is broken off. A block of zstd, the longest unit that waits for its end, fits.
+pub const ANSWER_HELD: usize = 512 * 1024;
+
 /// The longest form, in octets, that is searched for another method; a longer one is judged as if
 /// it named each.
 pub const FORM: usize = 64 * 1024;

@@ -84,12 +84,14 @@ impl Refusal {
             }
             Misuse::Unknown { .. } => "invalid_credential_placeholder",
             Misuse::Expired { .. } => "credential_unavailable",
-            Misuse::Plain { .. } | Misuse::Unread { .. } => "uninspected_credentials",
+            Misuse::Plain { .. } | Misuse::Unread { .. } | Misuse::Veiled { .. } => {
+                "uninspected_credentials"
+            }
             // SECURITY: I10.
             Misuse::Unsignable { why: Unsignable::Scope { .. }, .. } => {
                 "credential_endpoint_mismatch"
             }
-            Misuse::Unsignable { .. } => "credential_injection_failed",
+            Misuse::Unsignable { .. } | Misuse::Echoed { .. } => "credential_injection_failed",
         };
         Self::new(403, error, misuse.predicate(), misuse.to_string())
     }

@@ -12,6 +12,8 @@ mod credentials_in_streams;
 mod datagrams;
 mod dns;
 mod downloads;
+mod echoes;
+mod echoes_in_streams;
 mod floods;
 mod frames;
 mod hello;

@@ -1,7 +1,9 @@
 //! The request that a backend gets, written anew.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, USER_AGENT};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, USER_AGENT,
+};
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use openshell_codec::content;
 use openshell_types::{ModelProtocol, Route};
@@ -114,6 +116,8 @@ fn headers(operation: Operation, route: &Route, asked: &HeaderMap) -> Result<Hea
             put(name, value.clone());
         }
     }
+    // SECURITY: I3; what the backend says is searched, and masked, as it comes.
+    put(&ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if operation.has_body() {
         // What was read and written is this, whatever the caller called it.
         put(&CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -261,6 +265,7 @@ mod tests {
             sent,
             [
                 ("accept", "text/event-stream"),
+                ("accept-encoding", "identity"),
                 ("anthropic-beta", "a"),
                 ("anthropic-version", "2023-06-01"),
                 ("content-type", "application/json"),

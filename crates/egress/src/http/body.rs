@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::Session;
 use super::inbox::Inbox;
-use super::searched::{Search, in_time};
+use super::searched::{Search, Sieve, in_time};
 use crate::counted::used_up;
 use crate::halves::Bare;
 use crate::limits;
@@ -110,13 +110,13 @@ impl Incoming {
 }
 
 /// Moves one body, and nothing that follows it. What was written is flushed whenever nothing more
-/// is there, so that a stream of events is never held back. Of a request `search` lets pass what may.
-pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+/// is there, so that a stream of events is never held back. `search` lets pass what may.
+pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, S: Sieve>(
     from: &mut Inbox<R>,
     mut incoming: Incoming,
     to: &mut W,
     outgoing: Outgoing,
-    mut search: Option<Search>,
+    mut search: Option<S>,
 ) -> Result<(), Broken> {
     if incoming.is_empty() {
         return Ok(());
@@ -134,7 +134,7 @@ pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
             };
             match outgoing {
                 Outgoing::Plain => {
-                    let until = search.as_ref().and_then(Search::until);
+                    let until = search.as_ref().and_then(Sieve::until);
                     in_time(until, to.write_all(&data)).await.map_err(|_| Broken::Sink)?;
                 }
                 Outgoing::Chunked => put_chunk(&mut framed, &data),
@@ -145,7 +145,7 @@ pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         if ended && outgoing == Outgoing::Chunked {
             framed.extend_from_slice(LAST_CHUNK);
         }
-        let until = search.as_ref().and_then(Search::until);
+        let until = search.as_ref().and_then(Sieve::until);
         let sent = async {
             to.write_all(&framed).await?;
             to.flush().await
@@ -159,17 +159,34 @@ pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         }
         // Buffers are not kept while nothing comes.
         framed = Vec::new();
-        let until = search.as_ref().and_then(Search::until);
+        let until = search.as_ref().and_then(Sieve::until);
         if in_time(until, from.much_more()).await.map_err(Broken::Source)? > 0 {
             continue;
         }
         incoming.end()?;
-        if outgoing == Outgoing::Chunked {
-            to.write_all(LAST_CHUNK).await.map_err(|_| Broken::Sink)?;
-            to.flush().await.map_err(|_| Broken::Sink)?;
-        }
-        return Ok(());
+        return end(to, outgoing, search).await;
     }
+}
+
+/// Ends a body whose end is that of its connection: with what waits of it.
+async fn end<W: AsyncWrite + Unpin, S: Sieve>(
+    to: &mut W,
+    outgoing: Outgoing,
+    search: Option<S>,
+) -> Result<(), Broken> {
+    let mut rest = Vec::new();
+    if let Some(mut search) = search {
+        let last = search.pass(&[], true).map_err(Broken::Denied)?;
+        match outgoing {
+            Outgoing::Plain => rest.extend_from_slice(&last),
+            Outgoing::Chunked => put_chunk(&mut rest, &last),
+        }
+    }
+    if outgoing == Outgoing::Chunked {
+        rest.extend_from_slice(LAST_CHUNK);
+    }
+    to.write_all(&rest).await.map_err(|_| Broken::Sink)?;
+    to.flush().await.map_err(|_| Broken::Sink)
 }
 
 /// The same. A long body is not copied through this process where TCP alone carries it on both
@@ -189,7 +206,7 @@ pub(crate) async fn pass<R: AsyncRead + Unpin + Bare, W: AsyncWrite + Unpin + Ba
     if is_long && are_bare && outgoing == Outgoing::Plain {
         carry(from, incoming, to).await
     } else {
-        relay(from, incoming, to, outgoing, None).await
+        relay(from, incoming, to, outgoing, None::<Search>).await
     }
 }
 
@@ -276,6 +293,18 @@ pub(crate) async fn owned_room(
     room.ok().and_then(Result::ok).ok_or_else(too_many)
 }
 
+/// Waits for room for a decoder that holds so many octets.
+pub(crate) async fn room_for_decoder(
+    session: &Session<'_>,
+    octets: usize,
+) -> Result<OwnedSemaphorePermit, Refusal> {
+    let room = Arc::clone(&session.context.decoders).acquire_many_owned(kib(octets));
+    let room = timeout(limits::BODY_TIMEOUT, room).await;
+    room.ok().and_then(Result::ok).ok_or_else(|| {
+        Refusal::no_request("body_timeout", "too many answers with a content coding are being read")
+    })
+}
+
 fn too_many() -> Refusal {
     Refusal::no_request("body_timeout", "too many bodies are being read")
 }
@@ -352,7 +381,7 @@ mod tests {
         let mut inbox = Inbox::new(read, b"").with_idle(Duration::from_millis(50));
         let mut out = Vec::new();
         let incoming = Incoming::of_request(Body::Length(4));
-        let moved = relay(&mut inbox, incoming, &mut out, Outgoing::Chunked, None).await;
+        let moved = relay(&mut inbox, incoming, &mut out, Outgoing::Chunked, None::<Search>).await;
         assert!(
             matches!(moved, Err(Broken::Source(error)) if error.kind() == io::ErrorKind::TimedOut)
         );

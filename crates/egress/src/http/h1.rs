@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::body::{self, Broken, Incoming, Outgoing};
+use super::echo::Echo;
 use super::inbox::Inbox;
 use super::judge::{self, Passed, Question, Wants};
 use super::line::{self, Line};
@@ -221,7 +222,7 @@ async fn admit<'a, C: Stream>(
         account.under(state.generation);
         let (mut passed, opening) = if account.judges(&permit) {
             let reading = judge::read(session, &permit, &question, account.request())?;
-            let upgrade = websocket::wanted(head, &reading)?;
+            let upgrade = websocket::wanted(head, &reading, &permit)?;
             if held.is_none() && head.body != Body::None {
                 let wants = reading.wants(&question);
                 (held, room) = read_body(session, client, head, wants).await?.unzip();
@@ -348,6 +349,8 @@ async fn exchange<C: Stream>(
     let upgrade = opening.as_ref().map(|opening| &opening.upgrade);
     let (version, stays) = (head.version, head.keeps_alive());
     let (search, has_begun) = (passed.search.take(), AtomicBool::new(false));
+    let echoes = passed.echoes.take();
+    let echo = echoes.map(|echoes| Echo::new(session, echoes, (&head.method, passed.path())));
     // Two connections to the same server may want the request in two forms.
     let write = |is_forward: bool| {
         let target = if is_forward {
@@ -364,8 +367,8 @@ async fn exchange<C: Stream>(
             None => head.to_upstream(&forwarded),
         };
         bytes.extend_from_slice(held.as_deref().unwrap_or_default());
-        let (method, has_begun) = (&head.method, &has_begun);
-        let asked = Asked { method, version, stays, upgrade, is_forward, has_begun };
+        let (method, has_begun, echo) = (&head.method, &has_begun, echo.as_ref());
+        let asked = Asked { method, version, stays, upgrade, is_forward, echo, has_begun };
         (Redacted::new(bytes), asked)
     };
     let streamed = if held.is_some() { Body::None } else { head.body };
@@ -405,7 +408,7 @@ async fn exchange<C: Stream>(
     }
     match (outcome, opening) {
         (Ok(Answered { switched: Some(agreed), .. }), Some(Opening { reading, .. })) => {
-            let opened = Opened { reading, question: question(head), agreed };
+            let opened = Opened { reading, question: question(head), agreed, echo };
             Next::End(websocket::serve(session, client, line, opened).await)
         }
         (Ok(Answered { server_stays, client_stays, is_private, .. }), _) => {

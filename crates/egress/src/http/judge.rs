@@ -1,11 +1,13 @@
 //! Asking the policy about one request, whatever version of HTTP it came in.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use openshell_codec::graphql;
 use openshell_codec::http1::{Header, goes_upstream};
 use openshell_codec::target::{Doubtful, Method, Options, Target, TargetError, methods_to_judge};
 use openshell_codec::websocket::Message;
-use openshell_credential::{Asked as Using, Misuse, Placed};
+use openshell_credential::{Asked as Using, Echoes, Misuse, Placed};
 use openshell_policy::{
     Content, Grant, GraphqlOperation, Inspection, McpVersions, Refused, Request, RequestDenial,
     Verdict,
@@ -83,6 +85,8 @@ pub(crate) struct Passed {
     pub(crate) search: Option<Search>,
     /// Held until that is sent.
     pub(crate) sending: Option<InFlight>,
+    /// What is looked for in the answer.
+    pub(crate) echoes: Option<Arc<Echoes>>,
 }
 
 impl Passed {
@@ -118,6 +122,7 @@ impl Passed {
             is_filled: false,
             search: None,
             sending: None,
+            echoes: None,
         }
     }
 
@@ -279,6 +284,7 @@ impl Reading {
             body: filled.or(decoded),
             protocol: Some(protocol),
             count: carried.count(),
+            echoes: permit.credentials().echoes(permit.to()).cloned(),
         };
         match self.version(permit, question, &carried) {
             Ok(()) => Ok(passed),
@@ -420,6 +426,7 @@ impl Reading {
             is_filled: false,
             search: None,
             sending: None,
+            echoes: None,
         })
     }
 

@@ -8,6 +8,7 @@ use openshell_codec::websocket::{Agreed, Upgrade};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::body::{self, Broken, Incoming, Outgoing};
+use super::echo::Echo;
 use super::inbox::Inbox;
 use crate::halves::Bare;
 use crate::limits;
@@ -22,7 +23,7 @@ pub(crate) enum Failed {
     Midway,
     /// The operator's proxy, which was asked for the request, refused it with this status.
     Proxy(u16),
-    /// Something is in the request's body that must not pass.
+    /// Something is in the request's body, or in the answer, that must not pass.
     Denied(Box<Refusal>),
 }
 
@@ -49,6 +50,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) upgrade: Option<&'a Upgrade>,
     /// Whether the operator's proxy was asked for it.
     pub(crate) is_forward: bool,
+    /// What is looked for in the answer.
+    pub(crate) echo: Option<&'a Echo<'a>>,
     /// Is set when the client gets the first byte of its answer.
     pub(crate) has_begun: &'a AtomicBool,
 }
@@ -60,8 +63,8 @@ pub(crate) async fn relay<R: AsyncRead + Unpin + Bare, W: AsyncWrite + Unpin + B
     to: &mut W,
 ) -> Result<Answered, Failed> {
     let mut interim = 0;
-    let head = loop {
-        let head = read_head(from, asked.method).await.map_err(Failed::Unanswered)?;
+    let mut head = loop {
+        let mut head = read_head(from, asked.method).await.map_err(Failed::Unanswered)?;
         if !head.is_interim() {
             break head;
         }
@@ -71,6 +74,7 @@ pub(crate) async fn relay<R: AsyncRead + Unpin + Bare, W: AsyncWrite + Unpin + B
             return Err(Failed::Unanswered(invalid("it sends interim responses without end")));
         }
         if asked.version == Version::Http11 {
+            mask(asked, &mut head);
             let bytes = head.to_client(asked.version, false);
             send(to, &bytes).await.map_err(|_| Failed::Midway)?;
         }
@@ -80,8 +84,15 @@ pub(crate) async fn relay<R: AsyncRead + Unpin + Bare, W: AsyncWrite + Unpin + B
         return Err(Failed::Proxy(head.status));
     }
     if head.status == 101 {
-        return switch(asked, &head, to).await;
+        return switch(asked, head, to).await;
     }
+    mask(asked, &mut head);
+    let search = match asked.echo {
+        Some(echo) if head.body != ResponseBody::None => {
+            Some(echo.body(&head.headers).await.map_err(Failed::Denied)?)
+        }
+        Some(_) | None => None,
+    };
     let ends_by_close = head.body == ResponseBody::UntilClose || head.body == ResponseBody::Chunked;
     let client_stays = asked.stays && !(ends_by_close && asked.version == Version::Http10);
     let outgoing = match (head.body, asked.version) {
@@ -92,11 +103,17 @@ pub(crate) async fn relay<R: AsyncRead + Unpin + Bare, W: AsyncWrite + Unpin + B
     asked.has_begun.store(true, Ordering::Relaxed);
     to.write_all(&bytes).await.map_err(|_| Failed::Midway)?;
     let incoming = Incoming::of_response(head.body);
-    body::pass(from, incoming, to, outgoing).await.map_err(|broken| {
-        if let Broken::Source(error) = broken {
+    let passed = match search {
+        Some(search) => body::relay(from, incoming, to, outgoing, Some(search)).await,
+        None => body::pass(from, incoming, to, outgoing).await,
+    };
+    passed.map_err(|broken| match broken {
+        Broken::Denied(refusal) => Failed::Denied(refusal),
+        Broken::Source(error) => {
             tracing::debug!(%error, "A server broke off in its answer");
+            Failed::Midway
         }
-        Failed::Midway
+        Broken::Sink => Failed::Midway,
     })?;
     to.flush().await.map_err(|_| Failed::Midway)?;
     Ok(Answered {
@@ -110,7 +127,7 @@ pub(crate) async fn relay<R: AsyncRead + Unpin + Bare, W: AsyncWrite + Unpin + B
 /// Passes the switch to a WebSocket on, if it was asked for.
 async fn switch<W: AsyncWrite + Unpin>(
     asked: &Asked<'_>,
-    head: &ResponseHead,
+    mut head: ResponseHead,
     to: &mut W,
 ) -> Result<Answered, Failed> {
     // SECURITY: E8, F7; nobody asked for another protocol.
@@ -121,10 +138,19 @@ async fn switch<W: AsyncWrite + Unpin>(
     let agreed = upgrade
         .check(head.status, fields)
         .map_err(|error| Failed::Unanswered(invalid(&error.to_string())))?;
+    mask(asked, &mut head);
     asked.has_begun.store(true, Ordering::Relaxed);
     send(to, &head.to_switching_client()).await.map_err(|_| Failed::Midway)?;
     let switched = Some(agreed);
     Ok(Answered { server_stays: false, client_stays: false, is_private: true, switched })
+}
+
+/// Masks values of credentials in a head.
+fn mask(asked: &Asked<'_>, head: &mut ResponseHead) {
+    if let Some(echo) = asked.echo {
+        echo.mask(&mut head.reason);
+        echo.mask_fields(&mut head.headers);
+    }
 }
 
 async fn send<W: AsyncWrite + Unpin>(to: &mut W, bytes: &[u8]) -> io::Result<()> {
@@ -173,4 +199,79 @@ pub(super) fn is_of_connection(value: &[u8]) -> bool {
     schemes.iter().any(|scheme| {
         value.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::{Context, Poll};
+
+    use tokio::io::{AsyncReadExt as _, ReadBuf};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::halves::{ReadHalf, split};
+
+    /// A server's side that counts what is copied of it.
+    struct Copied(ReadHalf<TcpStream>, Arc<AtomicUsize>);
+
+    impl AsyncRead for Copied {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            into: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let before = into.filled().len();
+            let polled = Pin::new(&mut self.0).poll_read(context, into);
+            self.1.fetch_add(into.filled().len() - before, Ordering::Relaxed);
+            polled
+        }
+    }
+
+    impl Bare for Copied {
+        fn bare<T>(&self, look: impl FnOnce(&TcpStream) -> T) -> Option<T> {
+            self.0.bare(look)
+        }
+    }
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (near, listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn i03_a_long_answer_of_a_server_without_values_is_not_copied() {
+        const LENGTH: usize = 3_000_000;
+        let ((mut server, from), (to, mut client)) = (pair().await, pair().await);
+        let writing = tokio::spawn(async move {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n");
+            server.write_all(head.as_bytes()).await.unwrap();
+            server.write_all(&vec![1; LENGTH]).await.unwrap();
+        });
+        let reading = tokio::spawn(async move {
+            let mut got = Vec::new();
+            client.read_to_end(&mut got).await.unwrap();
+            got.len()
+        });
+        let (copied, has_begun) = (Arc::new(AtomicUsize::new(0)), AtomicBool::new(false));
+        let ((read, _write), (_read, mut write)) = (split(from), split(to));
+        let mut inbox = Inbox::new(Copied(read, Arc::clone(&copied)), &[]);
+        let asked = Asked {
+            method: "GET",
+            version: Version::Http11,
+            stays: true,
+            upgrade: None,
+            is_forward: false,
+            echo: None,
+            has_begun: &has_begun,
+        };
+        assert!(relay(&asked, &mut inbox, &mut write).await.is_ok());
+        drop((write, _read));
+        writing.await.unwrap();
+        assert!(reading.await.unwrap() > LENGTH);
+        assert!(copied.load(Ordering::Relaxed) < LENGTH / 10, "{copied:?}");
+    }
 }

@@ -13,6 +13,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use jiff::Timestamp;
 use openshell_codec::content::{self, ContentError};
 use openshell_codec::http1::Header;
@@ -76,25 +77,52 @@ impl Search {
         }
         Ok(())
     }
+}
+
+/// Lets pass what may of a body, while it comes.
+pub(crate) trait Sieve {
+    /// Takes a part of the body, the last one if it `ends` there, and gives what may pass now.
+    fn pass<'a>(&mut self, part: &'a [u8], ends: bool) -> Result<Cow<'a, [u8]>, Box<Refusal>>;
+
+    /// The same for octets that are shared.
+    fn pass_shared(&mut self, part: &Bytes, ends: bool) -> Result<Bytes, Box<Refusal>> {
+        self.pass(part, ends).map(|passed| shared(part, passed))
+    }
 
     /// Until when the rest of what it holds has to come, or what it held has to be sent.
-    pub(super) fn until(&self) -> Option<Instant> {
-        self.hold.as_ref().map(|hold| hold.until)
+    fn until(&self) -> Option<Instant> {
+        None
     }
 
     /// Notes that what it gave is sent.
-    pub(super) fn sent(&mut self) {
+    fn sent(&mut self) {}
+
+    /// The value of a trailer that goes on in the place of this one; `None`: it goes on itself.
+    fn field(&self, _value: &HeaderValue) -> Option<HeaderValue> {
+        None
+    }
+}
+
+/// What passes of shared octets, shared as they are.
+pub(crate) fn shared(part: &Bytes, passed: Cow<'_, [u8]>) -> Bytes {
+    match passed {
+        Cow::Borrowed(bytes) => part.slice_ref(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    }
+}
+
+impl Sieve for Search {
+    fn until(&self) -> Option<Instant> {
+        self.hold.as_ref().map(|hold| hold.until)
+    }
+
+    fn sent(&mut self) {
         if self.coded.is_none() {
             self.hold = None;
         }
     }
 
-    /// Takes a part of the body, the last one if it `ends` there, and gives what may pass now.
-    pub(super) fn pass<'a>(
-        &mut self,
-        part: &'a [u8],
-        ends: bool,
-    ) -> Result<Cow<'a, [u8]>, Box<Refusal>> {
+    fn pass<'a>(&mut self, part: &'a [u8], ends: bool) -> Result<Cow<'a, [u8]>, Box<Refusal>> {
         let refused = |misuse: Misuse| Box::new(Refusal::credential(&misuse));
         let Some(coded) = &mut self.coded else {
             return self.parts.pass(part, ends).map_err(refused);
@@ -112,14 +140,6 @@ impl Search {
             hold.until = deadline();
         }
         self.parts.pass(&raw, ends).map(|bytes| Cow::Owned(bytes.into_owned())).map_err(refused)
-    }
-
-    /// The same for octets that are shared.
-    pub(super) fn pass_shared(&mut self, part: &Bytes, ends: bool) -> Result<Bytes, Box<Refusal>> {
-        Ok(match self.pass(part, ends)? {
-            Cow::Borrowed(bytes) => part.slice_ref(bytes),
-            Cow::Owned(bytes) => bytes.into(),
-        })
     }
 }
 
@@ -178,7 +198,7 @@ fn codings(headers: &[Header]) -> Vec<Vec<u8>> {
 }
 
 /// Whether both sides may talk in turns within one request.
-fn is_of_messages(headers: &[Header]) -> bool {
+pub(super) fn is_of_messages(headers: &[Header]) -> bool {
     const TYPES: [&[u8]; 2] = [b"application/grpc", b"application/connect+"];
     headers.iter().filter(|header| header.name == "content-type").any(|header| {
         TYPES.iter().any(|kind| {

@@ -1,8 +1,11 @@
 //! A WebSocket that a client asked for, the policy allowed and the server agreed to: each message of
-//! the client is judged before a byte of it goes upstream; the server's frames pass unchanged.
+//! the client is judged before a byte of it goes upstream; the server's frames pass unchanged, but
+//! where a credential is bound, see `masked`.
 //!
 //! Told are the upgrade, the first message that passes, and each that does not, or is only noted:
 //! one event for each message of a busy connection would bury the others.
+
+mod masked;
 
 use std::pin::pin;
 
@@ -15,13 +18,15 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{SemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use self::masked::Echoed;
+use super::echo::Echo;
 use super::h1::Client;
 use super::inbox::Inbox;
 use super::judge::{self, Question, Reading};
 use super::line::{self, Line};
 use super::record::{self, RequestRecord};
 use super::{End, Session};
-use crate::authorize::PolicyWatch;
+use crate::authorize::{Permit, PolicyWatch};
 use crate::counted::is_used_up;
 use crate::ledger::Meter;
 use crate::limits;
@@ -45,11 +50,17 @@ pub(super) struct Opened<'a> {
     /// The request that opened it.
     pub(super) question: Question<'a>,
     pub(super) agreed: Agreed,
+    /// What is looked for in the server's messages.
+    pub(super) echo: Option<Echo<'a>>,
 }
 
 /// The WebSocket that a request asks for. Another protocol is not spoken: the wish for it is not
 /// passed on.
-pub(super) fn wanted(head: &RequestHead, reading: &Reading) -> Result<Option<Upgrade>, Refusal> {
+pub(super) fn wanted(
+    head: &RequestHead,
+    reading: &Reading,
+    permit: &Permit,
+) -> Result<Option<Upgrade>, Refusal> {
     const WORD: &[u8] = b"websocket";
     let is_wanted = head
         .values("upgrade")
@@ -63,8 +74,11 @@ pub(super) fn wanted(head: &RequestHead, reading: &Reading) -> Result<Option<Upg
         return Err(Refusal::unsupported(detail));
     }
     let fields = head.headers.iter().map(|own| (own.name.as_str(), own.value.as_slice()));
-    Upgrade::parse(&head.method, head.version, fields)
-        .map_err(|error| Refusal::malformed_request(error.to_string()))
+    let upgrade = Upgrade::parse(&head.method, head.version, fields)
+        .map_err(|error| Refusal::malformed_request(error.to_string()))?;
+    // SECURITY: I3; what the server says is searched, and masked, as it comes.
+    let is_searched = permit.credentials().echoes(permit.to()).is_some();
+    Ok(upgrade.map(|own| if is_searched { own.without_extensions() } else { own }))
 }
 
 /// Relays until one side ends.
@@ -78,6 +92,9 @@ pub(super) async fn serve<C: Stream>(
     let Client { inbox, write } = client;
     let (say, said) = oneshot::channel();
     let deflate = opened.agreed.deflate;
+    let mut opened = opened;
+    let echoed = opened.echo.take().map(Echoed::new);
+    let is_searched = echoed.is_some();
     let mut talk = Talk {
         session,
         opened,
@@ -86,10 +103,11 @@ pub(super) async fn serve<C: Stream>(
         judged_by: None,
         policies: session.context.policy.clone(),
         is_told: false,
+        is_searched,
         meter: to_server.meter.clone(),
     };
     let end = {
-        let mut down = pin!(down(&mut from_server, write, deflate, said));
+        let mut down = pin!(down(&mut from_server, write, (deflate, echoed), said));
         let mut up = pin!(talk.up(inbox, &mut to_server));
         tokio::select! {
             biased;
@@ -156,16 +174,23 @@ impl Over {
 async fn down<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     from: &mut Inbox<R>,
     to: &mut W,
-    deflate: Option<Deflate>,
+    (deflate, mut echoed): (Option<Deflate>, Option<Echoed<'_>>),
     mut said: oneshot::Receiver<Goodbye>,
 ) -> bool {
     let mut reader = ServerReader::new(deflate);
     let goodbye = loop {
-        let passed = match reader.pass(from.bytes()) {
+        let passed = match &mut echoed {
+            Some(echoed) => echoed.pass(&mut reader, from.bytes()),
+            None => reader.pass(from.bytes()),
+        };
+        let passed = match passed {
             Ok(passed) => passed,
             Err(violation) => break Goodbye { code: 1002, reason: violation.to_string() },
         };
-        let bytes = from.bytes().get(..passed.bytes).unwrap_or_default();
+        let bytes = match &echoed {
+            Some(echoed) => echoed.passing(),
+            None => from.bytes().get(..passed.bytes).unwrap_or_default(),
+        };
         if to.write_all(bytes).await.is_err() {
             return false;
         }
@@ -193,7 +218,7 @@ async fn down<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         }
     };
     // Within a frame nothing can be said.
-    if reader.is_between_frames() {
+    if echoed.is_some() || reader.is_between_frames() {
         let mut frame = Vec::new();
         encode::close_to_client(goodbye.code, &goodbye.reason, &mut frame);
         let _gone = to.write_all(&frame).await;
@@ -212,6 +237,8 @@ struct Talk<'a> {
     policies: PolicyWatch,
     /// Whether a message that passed is on record.
     is_told: bool,
+    /// Whether the server's messages are searched for values.
+    is_searched: bool,
     /// Counts its messages.
     meter: Option<Meter>,
 }
@@ -428,7 +455,12 @@ impl<'a> Talk<'a> {
             let detail = "no rule of protocol `websocket` is for this path".to_owned();
             return Err(Refusal::unsupported(detail));
         }
-        reading.decide(&permit, question, None)?;
+        let passed = reading.decide(&permit, question, None)?;
+        // SECURITY: I3; it may be compressed.
+        if passed.echoes.is_some() && !self.is_searched {
+            let detail = "a credential was bound to the server since".to_owned();
+            return Err(Refusal::unsupported(detail));
+        }
         Ok((reading, permit.state()))
     }
 }

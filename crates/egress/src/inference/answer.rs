@@ -7,10 +7,11 @@ use std::task::{Context as Polling, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use openshell_credential::{Echoes, Misuse};
 use openshell_inference::{Call, Observer, is_passed_back};
 use openshell_types::Route;
 use tokio::sync::OwnedSemaphorePermit;
@@ -21,6 +22,9 @@ use super::failure::Failure;
 use super::record::CallRecord;
 use crate::accept::Context;
 use crate::http::body::kib;
+use crate::http::echo::{AnswerSearch, masked};
+use crate::http::searched::shared;
+use crate::refusal::Refusal;
 
 /// What a caller gets.
 pub(super) type Reply = Response<Either<Full<Bytes>, Answer>>;
@@ -28,6 +32,10 @@ pub(super) type Reply = Response<Either<Full<Bytes>, Answer>>;
 /// The body of a backend's answer.
 pub(super) struct Answer {
     from: Incoming,
+    /// Looks through it.
+    search: Option<Search>,
+    /// Trailers that follow what the search gave last.
+    next: Option<Frame<Bytes>>,
     /// What is told of the call at its end; `None`: it was.
     account: Option<Account>,
     silence: Pin<Box<Sleep>>,
@@ -75,28 +83,77 @@ pub(super) struct Kept {
     pub(super) wire: Wire,
 }
 
+/// A search through an answer for what authenticated its call. SECURITY: I3.
+pub(super) struct Search {
+    echoes: Arc<Echoes>,
+    body: AnswerSearch,
+    /// For what a decoder holds.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Search {
+    /// Of an answer with this head; a refusal when its body cannot be searched.
+    pub(super) fn new(
+        context: &Context,
+        echoes: &Arc<Echoes>,
+        headers: &HeaderMap,
+    ) -> Result<Self, Refusal> {
+        // Backends are asked for none, and some that stand before them do not care.
+        let codings: Vec<&[u8]> =
+            headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes).collect();
+        let body = AnswerSearch::new(echoes, &codings, false)
+            .map_err(|misuse| Refusal::credential(&misuse))?;
+        let room = match body.memory() {
+            0 => None,
+            octets => {
+                let room = Arc::clone(&context.decoders).try_acquire_many_owned(kib(octets));
+                let full = |_| {
+                    let detail = "too many answers with a content coding are being read";
+                    Refusal::unreachable("decoders", detail.to_owned())
+                };
+                Some(room.map_err(full)?)
+            }
+        };
+        Ok(Self { echoes: Arc::clone(echoes), body, _room: room })
+    }
+
+    /// Masks what is found in fields.
+    fn mask(&self, fields: &mut HeaderMap, record: &mut CallRecord) {
+        for value in fields.values_mut() {
+            if let Some((masked, name)) = masked(&self.echoes, value) {
+                record.echoed(&name);
+                *value = masked;
+            }
+        }
+    }
+}
+
 /// Passes on an answer to `call`.
 pub(super) fn pass_on(
     call: &Call,
-    answer: Response<Incoming>,
+    (answer, search): (Response<Incoming>, Option<Search>),
     (mut record, kept): (CallRecord, Kept),
 ) -> Reply {
     let (mut head, from) = answer.into_parts();
     record.answered(head.status.as_u16());
-    let kind = head.headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    let kind = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let observer = Observer::new(call.operation, kind.unwrap_or_default());
     head.headers = std::mem::take(&mut head.headers)
         .iter()
         .filter(|(name, _)| is_passed_back(name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
+    if let Some(search) = &search {
+        search.mask(&mut head.headers, &mut record);
+    }
     // The version and what else came with it belong to the other connection.
     let mut reply = Response::new(());
     *reply.status_mut() = head.status;
     *reply.headers_mut() = head.headers;
     let idle = kept.route.idle;
     let account = Account { record, observer, room: None, kept };
-    let mut answer = Answer { from, account: Some(account), silence: Box::pin(sleep(idle)), idle };
+    let (account, silence) = (Some(account), Box::pin(sleep(idle)));
+    let mut answer = Answer { from, search, next: None, account, silence, idle };
     if answer.from.is_end_stream() {
         answer.end();
     }
@@ -104,6 +161,30 @@ pub(super) fn pass_on(
 }
 
 impl Answer {
+    /// What passes of a frame; `None`: nothing until there is more.
+    fn searched(&mut self, frame: Frame<Bytes>) -> Result<Option<Frame<Bytes>>, Misuse> {
+        let ends = self.from.is_end_stream();
+        let Some(search) = &mut self.search else { return Ok(Some(frame)) };
+        let (data, trailers) = match frame.into_data() {
+            Ok(data) => (data, None),
+            Err(frame) => (Bytes::new(), frame.into_trailers().ok()),
+        };
+        let passed = shared(&data, search.body.pass(&data, ends || trailers.is_some())?);
+        let Some(Account { record, .. }) = &mut self.account else { return Ok(None) };
+        if let Some(name) = search.body.found() {
+            record.echoed(name);
+        }
+        let trailers = trailers.map(|mut fields| {
+            search.mask(&mut fields, record);
+            Frame::trailers(fields)
+        });
+        if passed.is_empty() {
+            return Ok(trailers.or_else(|| ends.then(|| Frame::data(passed))));
+        }
+        self.next = trailers;
+        Ok(Some(Frame::data(passed)))
+    }
+
     /// The answer is whole.
     fn end(&mut self) {
         if let Some(Account { record, observer, kept, .. }) = self.account.take() {
@@ -111,6 +192,24 @@ impl Answer {
             context.backends.put(&route.base, wire);
             record.done(observer.tokens());
         }
+    }
+
+    /// What is left when nothing more comes.
+    fn last(&mut self) -> Option<Result<Frame<Bytes>, io::Error>> {
+        match self.search.as_mut().map(|search| search.body.pass(&[], true)) {
+            Some(Ok(rest)) if !rest.is_empty() => {
+                Some(Ok(Frame::data(Bytes::from(rest.into_owned()))))
+            }
+            Some(Err(misuse)) => Some(Err(self.disclosed(&misuse))),
+            Some(Ok(_)) | None => {
+                self.end();
+                None
+            }
+        }
+    }
+
+    fn disclosed(&mut self, misuse: &Misuse) -> io::Error {
+        self.broken(Failure::Refusal(Refusal::credential(misuse)))
     }
 
     /// The answer is not whole. SECURITY: E12; nor does it look so.
@@ -132,40 +231,49 @@ impl Body for Answer {
         polling: &mut Polling<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.from).poll_frame(polling) {
-            Poll::Ready(Some(Ok(frame))) => {
-                if let (Some(data), Some(account)) = (frame.data_ref(), &mut this.account) {
-                    account.see(data);
+        if let Some(frame) = this.next.take() {
+            this.end();
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        loop {
+            let frame = match Pin::new(&mut this.from).poll_frame(polling) {
+                Poll::Ready(Some(Ok(frame))) => frame,
+                Poll::Ready(Some(Err(error))) => {
+                    let failure = Failure::Broken(error.to_string());
+                    return Poll::Ready(Some(Err(this.broken(failure))));
                 }
-                let next = Instant::now().checked_add(this.idle);
-                this.silence.as_mut().reset(next.unwrap_or_else(Instant::now));
-                if this.from.is_end_stream() {
-                    this.end();
+                Poll::Ready(None) => return Poll::Ready(this.last()),
+                Poll::Pending => {
+                    ready!(this.silence.as_mut().poll(polling));
+                    let failure = Failure::Silent(this.idle.as_secs());
+                    return Poll::Ready(Some(Err(this.broken(failure))));
                 }
-                Poll::Ready(Some(Ok(frame)))
+            };
+            if let (Some(data), Some(account)) = (frame.data_ref(), &mut this.account) {
+                account.see(data);
             }
-            Poll::Ready(Some(Err(error))) => {
-                let failure = Failure::Broken(error.to_string());
-                Poll::Ready(Some(Err(this.broken(failure))))
-            }
-            Poll::Ready(None) => {
-                this.end();
-                Poll::Ready(None)
-            }
-            Poll::Pending => {
-                ready!(this.silence.as_mut().poll(polling));
-                let failure = Failure::Silent(this.idle.as_secs());
-                Poll::Ready(Some(Err(this.broken(failure))))
+            let next = Instant::now().checked_add(this.idle);
+            this.silence.as_mut().reset(next.unwrap_or_else(Instant::now));
+            match this.searched(frame) {
+                Ok(None) => {}
+                Ok(Some(frame)) => {
+                    if this.is_end_stream() {
+                        this.end();
+                    }
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                Err(misuse) => return Poll::Ready(Some(Err(this.disclosed(&misuse)))),
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.from.is_end_stream()
+        self.from.is_end_stream() && self.next.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.from.size_hint()
+        let waits = self.search.as_ref().is_some_and(|search| search.body.waiting() > 0);
+        if waits { SizeHint::new() } else { self.from.size_hint() }
     }
 }
 

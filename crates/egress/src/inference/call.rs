@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 
-use super::answer::{Kept, Reply, pass_on};
+use super::answer::{Kept, Reply, Search, pass_on};
 use super::backend::{Unsent, Wire, dial};
 use super::failure::Failure;
 use super::record::CallRecord;
@@ -45,7 +45,9 @@ pub(super) async fn serve(
         Err(failure) => Err(failure),
     };
     match result {
-        Ok(Answered { call, answer, kept }) => pass_on(&call, answer, (record, kept)),
+        Ok(Answered { call, answer, kept, search }) => {
+            pass_on(&call, (answer, search), (record, kept))
+        }
         Err(failure) => {
             let told = (record.destination(), record.binary());
             let response = failure.response(protocol, told);
@@ -91,6 +93,8 @@ struct Answered {
     call: Call,
     answer: http::Response<Incoming>,
     kept: Kept,
+    /// Looks through it.
+    search: Option<Search>,
 }
 
 async fn exchange(
@@ -142,8 +146,11 @@ async fn exchange(
         let answer = while_sent(wire.send(base, outgoing), Sent(Some(sending)));
         match timeout(route.idle, answer).await {
             Ok(Ok(answer)) => {
+                let echoes = policy.routes.echoes(protocol);
+                let search =
+                    echoes.map(|own| Search::new(context, own, answer.headers())).transpose()?;
                 let kept = Kept { context: Arc::clone(context), route: Arc::clone(&route), wire };
-                return Ok(Answered { call, answer, kept });
+                return Ok(Answered { call, answer, kept, search });
             }
             Ok(Err(Unsent::Again)) if may_be_stale => {}
             Ok(Err(Unsent::Again)) => {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openshell_audit::{Destination, Event, Inference, Outcome, Reason, Tokens};
+use openshell_credential::{Disclosure, Misuse};
 use openshell_inference::Call;
 use openshell_types::{Host, Route};
 use tokio::time::Instant;
@@ -96,6 +97,12 @@ impl CallRecord {
         self.call.caller.as_ref().map(|caller| caller.binary.as_str())
     }
 
+    /// Notes that the backend's answer had the value of this provider in it, which was masked.
+    pub(super) fn echoed(&mut self, name: &str) {
+        let misuse = Misuse::Echoed { name: name.to_owned(), how: Disclosure::Masked };
+        self.call.reason.get_or_insert_with(|| Refusal::credential(&misuse).to_reason());
+    }
+
     /// Reports that its answer was passed on to the end.
     pub(super) fn done(mut self, tokens: Option<openshell_inference::Tokens>) {
         self.cost(tokens);
@@ -110,7 +117,7 @@ impl CallRecord {
     /// Reports that its answer was cut off.
     pub(super) fn cut(mut self, tokens: Option<openshell_inference::Tokens>, failure: &Failure) {
         self.cost(tokens);
-        self.tell(Outcome::Failed, Some(failure.reason()));
+        self.tell(failure.outcome(), Some(failure.reason()));
     }
 
     /// Reports that its caller did not want the rest.
@@ -129,6 +136,9 @@ impl CallRecord {
             return;
         }
         let duration_ms = millis(self.began.elapsed());
+        let is_noted = outcome == Outcome::Allowed && self.call.reason.is_some();
+        let outcome = if is_noted { Outcome::Noted } else { outcome };
+        let reason = if is_noted { self.call.reason.clone() } else { reason };
         let call = Inference { outcome, reason, duration_ms, ..self.call.clone() };
         if !self.report.record(Event::Inference(call)) {
             self.unrecorded.store(true, Ordering::Relaxed);

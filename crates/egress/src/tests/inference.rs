@@ -55,7 +55,7 @@ pub(super) async fn backend(answer: &'static str) -> Upstream {
 }
 
 /// One request with a stated length, head and body.
-async fn read_request(stream: &mut TcpStream) -> Option<Vec<u8>> {
+pub(super) async fn read_request(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&bytes).to_lowercase();
@@ -134,7 +134,7 @@ pub(super) fn call_of(event: &Event) -> Option<&Inference> {
 }
 
 /// The only call, once it is told.
-async fn one_call(world: &World) -> Inference {
+pub(super) async fn one_call(world: &World) -> Inference {
     let mut calls = calls(&world.events(2).await);
     assert_eq!(calls.len(), 1);
     calls.remove(0)

@@ -215,7 +215,7 @@ async fn d06_nothing_is_downgraded_silently() {
 }
 
 /// Opens HTTP/2 with a client that offers it first.
-async fn open(world: &World, port: u16) -> h2::client::SendRequest<Bytes> {
+pub(super) async fn open(world: &World, port: u16) -> h2::client::SendRequest<Bytes> {
     let stream = client(world, port, NAME, &["h2", "http/1.1"]).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let (requests, connection) = h2::client::handshake(stream).await.unwrap();
@@ -223,13 +223,13 @@ async fn open(world: &World, port: u16) -> h2::client::SendRequest<Bytes> {
     requests
 }
 
-struct Answer {
-    head: http::response::Parts,
-    body: Vec<u8>,
-    trailers: Option<http::HeaderMap>,
+pub(super) struct Answer {
+    pub(super) head: http::response::Parts,
+    pub(super) body: Vec<u8>,
+    pub(super) trailers: Option<http::HeaderMap>,
 }
 
-async fn send(
+pub(super) async fn send(
     requests: &h2::client::SendRequest<Bytes>,
     request: http::Request<()>,
     body: &[u8],
@@ -249,7 +249,7 @@ async fn send(
     Ok(Answer { head, body, trailers: down.trailers().await? })
 }
 
-fn request(method: &str, uri: &str) -> http::Request<()> {
+pub(super) fn request(method: &str, uri: &str) -> http::Request<()> {
     http::Request::builder().method(method).uri(uri).body(()).unwrap()
 }
 

@@ -8,7 +8,7 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::super::searched::Search;
+use super::super::searched::Sieve;
 use crate::ledger::Meter;
 use crate::refusal::Refusal;
 
@@ -24,16 +24,16 @@ pub(super) enum Broken {
 }
 
 /// Moves all of `from` to `to`, of trailers those whose name `keeps` wants. `from` may be silent for
-/// `idle`, or for ever; of a request `search` lets pass what may. When one breaks off, or what passes
+/// `idle`, or for ever; `search` lets pass what may. When one breaks off, or what passes
 /// is no longer granted, so does the other.
-pub(super) async fn pump(
+pub(super) async fn pump<S: Sieve>(
     mut from: RecvStream,
     mut to: SendStream<Bytes>,
     keeps: fn(&str) -> bool,
-    (idle, mut meter, mut search): (Option<Duration>, Meter, Option<Search>),
+    (idle, mut meter, mut search): (Option<Duration>, Meter, Option<S>),
 ) -> Result<(), Broken> {
     loop {
-        let until = search.as_ref().and_then(Search::until);
+        let until = search.as_ref().and_then(Sieve::until);
         let data = tokio::select! {
             data = from.data() => data,
             () = silence(idle, until) => {
@@ -71,7 +71,8 @@ pub(super) async fn pump(
     match from.trailers().await {
         Ok(Some(trailers)) if trailers.keys().any(|name| keeps(name.as_str())) => {
             let kept = |(name, value): (&HeaderName, &HeaderValue)| {
-                keeps(name.as_str()).then(|| (name.clone(), value.clone()))
+                let other = search.as_ref().and_then(|search| search.field(value));
+                keeps(name.as_str()).then(|| (name.clone(), other.unwrap_or_else(|| value.clone())))
             };
             let mut all = HeaderMap::new();
             for (name, value) in trailers.iter().filter_map(kept) {
@@ -92,7 +93,7 @@ pub(super) async fn pump(
 /// SECURITY: I7; what is denied in its middle is not ended as if it were whole.
 fn searched(
     to: &mut SendStream<Bytes>,
-    search: &mut Option<Search>,
+    search: &mut Option<impl Sieve>,
     data: Bytes,
     ends: bool,
 ) -> Result<Bytes, Broken> {
@@ -120,7 +121,7 @@ async fn silence(longest: Option<Duration>, until: Option<Instant>) {
 /// Sends what a search gave, in the time that it has for what it held.
 async fn send_held(
     to: &mut SendStream<Bytes>,
-    search: &mut Option<Search>,
+    search: &mut Option<impl Sieve>,
     (data, ends): (Bytes, bool),
     meter: &mut Meter,
 ) -> Result<(), Broken> {

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use openshell_codec::http1::{Header, goes_to_client, goes_upstream};
 use tokio::time::{sleep, timeout};
 
+use super::super::echo::{Answer, Echo};
 use super::super::judge::{self, Passed, Question, Wants};
 use super::super::line;
 use super::super::record::{self, RequestRecord};
@@ -81,7 +82,10 @@ pub(super) async fn serve(
                     let held = held.map(|body| (body, sending));
                     let search = passed.search.take();
                     let up = Up { stream: up, held, body, ends, idle, meter, search };
-                    if let Err(refusal) = exchange(session, response, up, (answer, is_grpc)).await {
+                    let echoes = passed.echoes.take();
+                    let echo = echoes.map(|own| Echo::new(session, own, (method, passed.path())));
+                    let back = Back { answer, is_grpc, echo: echo.as_ref() };
+                    if let Err(refusal) = exchange(session, response, up, back).await {
                         let refusal = passed.about(method, *refusal);
                         record::cut(session, (method, passed.path()), &refusal);
                     }
@@ -317,7 +321,7 @@ async fn exchange(
     session: &Session<'_>,
     response: ResponseFuture,
     up: Up,
-    (mut answer, is_grpc): (SendResponse<Bytes>, bool),
+    Back { mut answer, is_grpc, echo }: Back<'_>,
 ) -> Result<(), Box<Refusal>> {
     let mut is_whole = up.ends;
     let mut meter = up.meter.clone();
@@ -346,7 +350,7 @@ async fn exchange(
             _ = poll_fn(|context| answer.poll_reset(context)) => return Ok(()),
         }
     };
-    let (head, body) = match received {
+    let (mut head, body) = match received {
         Ok(response) => response.into_parts(),
         Err(error) => {
             refuse(session, answer, &broken(&error), is_grpc);
@@ -358,10 +362,17 @@ async fn exchange(
         return Err(Box::new(refusal));
     }
     let ends = body.is_end_stream();
+    let search = match search_through(&mut head, ends, echo).await {
+        Ok(search) => search,
+        Err(refusal) => {
+            refuse(session, answer, &refusal, is_grpc);
+            return Err(refusal);
+        }
+    };
     let Ok(down) = answer.send_response(to_client(&head), ends) else { return Ok(()) };
     if !ends {
         let mut received =
-            std::pin::pin!(relay::pump(body, down, goes_to_client, (None, meter, None)));
+            std::pin::pin!(relay::pump(body, down, goes_to_client, (None, meter, search)));
         loop {
             let result = tokio::select! {
                 result = &mut received => match result {
@@ -384,6 +395,29 @@ async fn exchange(
         sleep(limits::FAREWELL).await;
     }
     Ok(())
+}
+
+/// The way back to the client.
+struct Back<'a> {
+    answer: SendResponse<Bytes>,
+    is_grpc: bool,
+    /// What is looked for in the answer.
+    echo: Option<&'a Echo<'a>>,
+}
+
+/// Masks values of credentials in a head, and gives the search through what follows it.
+async fn search_through<'a>(
+    head: &mut http::response::Parts,
+    ends: bool,
+    echo: Option<&'a Echo<'a>>,
+) -> Result<Option<Answer<'a>>, Box<Refusal>> {
+    let Some(echo) = echo else { return Ok(None) };
+    for value in head.headers.values_mut() {
+        if let Some(masked) = echo.masked(value) {
+            *value = masked;
+        }
+    }
+    if ends { Ok(None) } else { echo.body(&headers(&head.headers)).await.map(Some) }
 }
 
 async fn send(up: Up) -> Result<(), relay::Broken> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use openshell_audit::Outcome;
 use openshell_types::ModelProtocol;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::credentials::{ALL, HELD, bound};
 use super::credentials_in_bodies::gzip;
@@ -128,6 +128,36 @@ async fn i03_a_message_of_grpc_does_not_wait_for_the_next() {
     }
     down.send_data(SECRET[3..].to_owned().into(), true).unwrap();
     assert_eq!(came.data().await.unwrap().unwrap(), HELD[3..]);
+}
+
+#[tokio::test]
+async fn i03_what_a_server_says_with_its_goodbye_is_not_told() {
+    let upstream = Upstream::serve(|mut stream, _| async move {
+        let settings = b"\0\0\0\x04\0\0\0\0\0";
+        stream.write_all(settings).await.unwrap();
+        let mut bytes = Vec::new();
+        // A HEADERS frame of stream 1, with its end and the stream's.
+        while !bytes.windows(6).any(|six| six == b"\x01\x05\0\0\0\x01") {
+            if !matches!(stream.read_buf(&mut bytes).await, Ok(1..)) {
+                return;
+            }
+        }
+        let length = u8::try_from(8 + SECRET.len()).unwrap();
+        let goodbye =
+            [&[0, 0, length, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], SECRET.as_bytes()];
+        stream.write_all(&goodbye.concat()).await.unwrap();
+        while let Ok(1..) = stream.read_buf(&mut bytes).await {}
+    })
+    .await;
+    let port = upstream.port;
+    let world = world(port, &["authorization"]).await;
+    let mut requests = open(&world, port).await;
+    let (response, _) = requests.send_request(post(port, "/a"), true).unwrap();
+    let answer = response.await.unwrap();
+    assert_eq!(answer.status(), 502);
+    let (told, _, _) = body(answer.into_body()).await;
+    assert!(told.contains("ended the connection") && !told.contains("live"), "{told}");
+    assert!(!format!("{:?}", world.some_events().await).contains("live"));
 }
 
 const TALK: &str = "protocol: websocket, path: /ws, rules: [{ allow: { method: GET } }, \

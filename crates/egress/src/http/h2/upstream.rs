@@ -148,7 +148,7 @@ async fn start(upward: Upward, reached: Reached) -> Result<Open, Refusal> {
         .map_err(|error| broken(&error))?;
     let driver = tokio::spawn(async move {
         if let Err(error) = connection.await {
-            tracing::debug!(%error, "A server's HTTP/2 connection broke");
+            tracing::debug!(error = told(&error), "A server's HTTP/2 connection broke");
         }
     });
     let room = Arc::default();
@@ -157,5 +157,14 @@ async fn start(upward: Upward, reached: Reached) -> Result<Open, Refusal> {
 
 /// The server's side of HTTP/2 failed.
 pub(super) fn broken(error: &h2::Error) -> Refusal {
-    Refusal::bad_answer(format!("the server gave no usable answer: {error}"))
+    Refusal::bad_answer(format!("the server gave no usable answer: {}", told(error)))
+}
+
+/// What is told of an error. SECURITY: I3; not what a server says beside its goodbye (RFC 9113,
+/// section 6.8), which would be told and logged as it is.
+fn told(error: &h2::Error) -> String {
+    match error.reason() {
+        Some(reason) if error.is_go_away() => format!("it ended the connection: {reason}"),
+        Some(_) | None => error.to_string(),
+    }
 }

@@ -22,8 +22,13 @@ pub(super) fn all(text: &str) -> Vec<Redacted<String>> {
 fn written(text: &str) -> Vec<Redacted<String>> {
     let json = in_json(text);
     let slashes = Redacted::new(json.expose().replace('/', "\\/"));
-    let ascii = in_ascii(&json);
+    let ascii = with_escapes(&json, "", false);
+    let (lower, upper) = (with_escapes(&json, "&<>", false), with_escapes(&json, "&<>", true));
+    // The quote has an escape of its own there.
+    let backslashes = Redacted::new(text.replace('\\', "\\\\"));
+    let careful = with_escapes(&backslashes, "\"&'+<>`", true);
     let mut all = vec![Redacted::new(text.to_owned()), json, slashes, ascii];
+    all.extend([lower, upper, careful]);
     for kept in [NON_ALPHANUMERIC, UNRESERVED, IN_PATHS] {
         let upper = Redacted::new(utf8_percent_encode(text, kept).to_string());
         all.push(in_lower_case(&upper));
@@ -38,18 +43,20 @@ fn in_json(text: &str) -> Redacted<String> {
     Redacted::new(first.expose().replace('"', "\\\""))
 }
 
-/// The same from a writer that keeps to ASCII (RFC 8259, section 7).
-fn in_ascii(json: &Redacted<String>) -> Redacted<String> {
+/// The same with the escapes of four digits (RFC 8259, section 7) that other writers have for what is
+/// no ASCII, and some for what HTML reads, too.
+fn with_escapes(json: &Redacted<String>, of: &str, is_upper: bool) -> Redacted<String> {
     let written = json.expose();
     let mut out = String::with_capacity(written.len().saturating_mul(6));
     let mut units = [0; 2];
     for character in written.chars() {
-        if character.is_ascii() {
+        if character.is_ascii() && !of.contains(character) {
             out.push(character);
             continue;
         }
         for unit in character.encode_utf16(&mut units) {
-            out.push_str(&format!("\\u{unit:04x}"));
+            let digits = if is_upper { format!("\\u{unit:04X}") } else { format!("\\u{unit:04x}") };
+            out.push_str(&digits);
         }
     }
     Redacted::new(out)

@@ -67,6 +67,8 @@ fn i03_a_value_is_found_in_each_form_in_which_it_comes_back() {
         spelt(SECRET),
         spelt(SECRET).replace('/', "\\/"),
         ascii.to_owned(),
+        r"sk-live-q/A\u002Bb\u0022z\\9 gr\u00FCn-0123456789".to_owned(),
+        BASE64_STANDARD.encode(SECRET).replace('+', r"\u002B"),
         crate::place::encoded(SECRET),
         "sk-live-q%2FA%2Bb%22z%5C9%20gr%C3%BCn-0123456789".to_owned(),
         "sk-live-q%2fA%2bb%22z%5c9%20gr%c3%bcn-0123456789".to_owned(),

@@ -9,6 +9,8 @@ mod agent;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod echo;
+#[cfg(test)]
 mod git;
 #[cfg(test)]
 mod load;
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         placed::i02_a_placeholder_elsewhere_is_denied_and_nothing_is_sent,
         placed::i05_i15_another_credential_is_denied_where_one_is_bound,
         placed::i09_a_tunnel_to_a_bound_server_is_read,
+        echo::i03_a_server_that_echoes_tells_no_value,
         redirect::i04_a_redirection_takes_no_credential_along,
         git::git_clones_and_pushes_with_a_token_that_it_does_not_have,
         rotation::i13_values_change_and_go_while_requests_are_sent,

@@ -10,6 +10,9 @@ const SEARCHED: &str = "crates/egress/src/http/searched.rs";
 const TALK: &str = "crates/egress/src/http/websocket.rs";
 const PLACE: &str = "crates/credential/src/place.rs";
 const AUTHORIZE: &str = "crates/egress/src/authorize.rs";
+const JUDGE: &str = "crates/egress/src/http/judge.rs";
+const ECHO: &str = "crates/credential/src/echo.rs";
+const ANSWERS: &str = "crates/egress/src/http/echo.rs";
 const SENDING: &str = "crates/egress/src/sending.rs";
 
 units! {
@@ -55,6 +58,15 @@ units! {
     "credentials: a tunnel to a bound server is not read (I9)":
         AUTHORIZE "self.credentials().binds(&self.to)\n            || self.policy()" => "self.policy()",
         "openshell-egress" "i09_a_connection_that_nobody_judged";
+    "credentials: answers are not searched for values (I3)":
+        JUDGE "echoes: permit.credentials().echoes(permit.to()).cloned()," => "echoes: permit.credentials().echoes(permit.to()).filter(|_| false).cloned(),",
+        "openshell-egress" "i03_a_head_that_comes_back";
+    "credentials: what may begin a value passes (I3)":
+        ECHO "let open = if ends { bytes.len() } else { open };" => "let open = if ends { bytes.len() } else { open.max(bytes.len()) };",
+        "openshell-credential" "i03_nothing_of_a_value_passes";
+    "credentials: answers with a coding are not searched (I3)":
+        ANSWERS "let decoded = self.decoder.push(part, &mut |given| {" => "let decoded = self.decoder.push(&[], &mut |given| {",
+        "openshell-egress" "i03_a_coded_answer_is_broken_off";
     "credentials: nobody waits for what is being sent (I13)":
         SENDING "*count == 0" => "*count < usize::MAX",
         "openshell-egress" "i13_a_state_is_over";

@@ -7,49 +7,41 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use openshell_policy::BoundEndpoint;
 use openshell_types::{Authority, Placement};
 
 use crate::builtin;
 use crate::fill;
-use crate::held::Credentials;
+use crate::held::{Bound, Credentials, Going};
 use crate::misuse::{Misuse, Place};
 use crate::placeholder;
 use crate::tail::{self, Tail};
-
-/// Where a body goes.
-#[derive(Clone, Copy, Debug)]
-struct Going<'a> {
-    to: &'a Authority,
-    /// The canonical path.
-    path: &'a str,
-}
 
 impl Credentials {
     /// Whether bodies to this server are searched at all. Those to the models of a vendor are not: an
     /// agent that printed its environment once would have all of its later turns refused.
     pub fn search_bodies(&self, to: &Authority) -> bool {
-        let is_filled = || self.bound(to).any(|(_, bound)| bound.placement == Placement::Body);
+        let is_filled = || self.bound(to).any(|(_, bound)| is_within(bound));
         !self.all.is_empty() && (!builtin::serves_models(to) || is_filled())
     }
 
     /// Whether some value is put into bodies of requests to this path.
-    pub fn fills_bodies(&self, to: &Authority, path: &str) -> bool {
-        self.bound(to).any(|(_, bound)| bound.placement == Placement::Body && bound.covers(path))
+    pub fn fills_bodies(&self, going: Going<'_>) -> bool {
+        self.bound(going.to)
+            .any(|(_, bound)| bound.placement == Placement::Body && bound.covers(going))
     }
 
     /// The misuse that a body is, or a message, into which no value is put. It is all there, and its
     /// codings are undone.
-    pub fn in_body(&self, to: &Authority, path: &str, bytes: &[u8]) -> Option<Misuse> {
-        if !self.search_bodies(to) {
+    pub fn in_body(&self, going: Going<'_>, bytes: &[u8]) -> Option<Misuse> {
+        if !self.search_bodies(going.to) {
             return None;
         }
-        let going = Going { to, path };
         self.known_in(bytes, going, Self::misplaced).or_else(|| self.unknown_in(bytes))
     }
 
     /// The same for a body into which values are put.
-    pub(crate) fn beside_values(&self, to: &Authority, bytes: &[u8]) -> Option<Misuse> {
-        let going = Going { to, path: "" };
+    pub(crate) fn beside_values(&self, going: Going<'_>, bytes: &[u8]) -> Option<Misuse> {
         self.known_in(bytes, going, Self::elsewhere).or_else(|| self.unknown_in(bytes))
     }
 
@@ -62,12 +54,15 @@ impl Credentials {
         self.forms.all(bytes).find_map(|at| misuse(self, at, going))
     }
 
-    /// SECURITY: I2; the placeholder of a credential that is for another server.
+    /// SECURITY: I2; the placeholder of a credential that is for another server, or by the policy for
+    /// other programs at this one.
     fn elsewhere(&self, at: usize, going: Going<'_>) -> Option<Misuse> {
         let held = self.all.get(at)?;
         let is_bound = self.bound(going.to).any(|(other, _)| std::ptr::eq(other, held));
-        let name = || held.name.clone();
-        (!is_bound).then(|| Misuse::Elsewhere { name: name(), place: Place::Body })
+        if is_bound {
+            return held.closed(going, &Place::Body);
+        }
+        Some(Misuse::Elsewhere { name: held.name.clone(), place: Place::Body })
     }
 
     /// The same, and one whose value belongs into such bodies: the server would get a text that
@@ -76,9 +71,7 @@ impl Credentials {
         let unfit = || {
             let held = self.all.get(at)?;
             let is_of_bodies = self.bound(going.to).any(|(other, bound)| {
-                std::ptr::eq(other, held)
-                    && bound.placement == Placement::Body
-                    && bound.covers(going.path)
+                std::ptr::eq(other, held) && is_within(bound) && bound.covers(going)
             });
             let name = || held.name.clone();
             is_of_bodies.then(|| Misuse::Unfit { name: name(), why: fill::OTHER })
@@ -101,12 +94,18 @@ impl Credentials {
     }
 }
 
+/// Whether values are put into bodies or messages by it.
+fn is_within(bound: &Bound) -> bool {
+    matches!(bound.placement, Placement::Body | Placement::Message)
+}
+
 /// A search through a body that passes in parts.
 #[derive(Debug)]
 pub struct BodySearch {
     credentials: Arc<Credentials>,
     to: Authority,
     path: String,
+    bound: Vec<BoundEndpoint>,
     /// What may be the beginning of a placeholder.
     tail: Tail,
     /// The end of what passed, from the separator before the last run of characters that
@@ -115,12 +114,13 @@ pub struct BodySearch {
 }
 
 impl BodySearch {
-    /// A search through a body that goes to this path of a server; `None` where nothing is searched.
-    pub fn new(credentials: &Arc<Credentials>, to: &Authority, path: &str) -> Option<Self> {
-        credentials.search_bodies(to).then(|| Self {
+    /// A search through a body; `None` where nothing is searched.
+    pub fn new(credentials: &Arc<Credentials>, going: Going<'_>) -> Option<Self> {
+        credentials.search_bodies(going.to).then(|| Self {
             credentials: Arc::clone(credentials),
-            to: to.clone(),
-            path: path.to_owned(),
+            to: going.to.clone(),
+            path: going.path.to_owned(),
+            bound: going.bound.to_vec(),
             tail: Tail::new(),
             run: Some(Vec::new()),
         })
@@ -137,7 +137,7 @@ impl BodySearch {
     /// Takes a part, the last one if it `ends` there, and gives what may pass now. What may be the
     /// beginning of a placeholder waits for the next part.
     pub fn pass<'a>(&mut self, part: &'a [u8], ends: bool) -> Result<Cow<'a, [u8]>, Misuse> {
-        let going = Going { to: &self.to, path: &self.path };
+        let going = Going { to: &self.to, path: &self.path, bound: &self.bound };
         let bytes = self.tail.join(part);
         let known = self.credentials.known_in(&bytes, going, Credentials::misplaced);
         if let Some(misuse) = known.or_else(|| self.unknown(part, ends)) {

@@ -6,7 +6,7 @@ use openshell_codec::http1::Header;
 use openshell_codec::json::Json;
 use openshell_types::{Placement, Redacted};
 
-use crate::held::{Credentials, Held};
+use crate::held::{Credentials, Going, Held};
 use crate::misuse::Misuse;
 use crate::place::{Asked, encoded};
 
@@ -68,10 +68,20 @@ impl Credentials {
         body: &[u8],
         now_ms: i64,
     ) -> Result<Option<Filled>, Misuse> {
-        if let Some(misuse) = self.beside_values(asked.to, body) {
+        self.fill_at(&Placement::Body, asked, (kind, body), now_ms)
+    }
+
+    fn fill_at(
+        &self,
+        place: &Placement,
+        asked: &Asked<'_>,
+        (kind, body): (Option<Kind>, &[u8]),
+        now_ms: i64,
+    ) -> Result<Option<Filled>, Misuse> {
+        if let Some(misuse) = self.beside_values(asked.going(), body) {
             return Err(misuse);
         }
-        let wanted = self.wanted(asked, body);
+        let wanted = self.wanted(place, asked.going(), body);
         let Some(first) = wanted.first() else { return Ok(None) };
         let unfit = |why| Misuse::Unfit { name: first.name.clone(), why };
         for held in &wanted {
@@ -94,16 +104,16 @@ impl Credentials {
         text: &str,
         now_ms: i64,
     ) -> Result<Option<Filled>, Misuse> {
-        self.fill(asked, Some(Kind::of_message(text)), text.as_bytes(), now_ms)
+        let content = (Some(Kind::of_message(text)), text.as_bytes());
+        self.fill_at(&Placement::Message, asked, content, now_ms)
     }
 
     /// The credentials for such a body whose placeholders stand in it.
-    fn wanted(&self, asked: &Asked<'_>, body: &[u8]) -> Vec<&Held> {
-        let path = asked.path();
+    fn wanted(&self, place: &Placement, going: Going<'_>, body: &[u8]) -> Vec<&Held> {
         let mut wanted: Vec<&Held> = Vec::new();
-        for (held, bound) in self.bound(asked.to) {
+        for (held, bound) in self.bound(going.to) {
             let is_known = wanted.iter().any(|known| std::ptr::eq(*known, held));
-            if bound.placement == Placement::Body && bound.covers(path) && !is_known {
+            if bound.placement == *place && bound.covers(going) && !is_known {
                 wanted.push(held);
             }
         }

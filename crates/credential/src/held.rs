@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use openshell_policy::Glob;
+use openshell_policy::{BoundEndpoint, Glob};
 use openshell_types::{
     Authority, Binding, Credential, CredentialSet, Placement, Redacted, SigV4, SigV4Part,
 };
 
 use crate::echo::{Echoes, Value};
 use crate::forms::Forms;
+use crate::misuse::{Misuse, Place};
 use crate::placeholder::Minter;
 
 /// What a sandbox's programs may authenticate with, ready to be put in the place of what they hold.
@@ -33,12 +34,32 @@ pub(crate) struct Held {
     pub(crate) bindings: Vec<Bound>,
 }
 
-/// A binding with its path compiled.
+/// A binding, ready to be held against requests.
 #[derive(Debug)]
 pub(crate) struct Bound {
     to: Authority,
-    path: Option<Glob>,
+    of: Of,
     pub(crate) placement: Placement,
+}
+
+/// Which requests to a server a binding is for.
+#[derive(Debug)]
+enum Of {
+    /// Those of every program, to these paths.
+    Everyone(Option<Glob>),
+    /// Those for which this endpoint of the policy speaks.
+    Endpoint(BoundEndpoint),
+}
+
+/// Where something goes, and what of the policy gives it credentials.
+#[derive(Clone, Copy, Debug)]
+pub struct Going<'a> {
+    /// The server.
+    pub to: &'a Authority,
+    /// The canonical path.
+    pub path: &'a str,
+    /// The endpoints that bind credentials, and speak for requests of its program to this path.
+    pub bound: &'a [BoundEndpoint],
 }
 
 impl Credentials {
@@ -102,6 +123,16 @@ const fn is_sent(placement: &Placement) -> bool {
 }
 
 impl Held {
+    /// The misuse that its placeholder is where it is bound to the server, but by rules of the policy
+    /// for other programs or paths alone.
+    pub(crate) fn closed(&self, going: Going<'_>, place: &Place) -> Option<Misuse> {
+        let mut here = self.bindings.iter().filter(|bound| bound.to == *going.to).peekable();
+        let rule = here.peek()?.closed_by(going)?.to_owned();
+        let is_closed = here.all(|bound| bound.closed_by(going).is_some());
+        let (name, place) = (self.name.clone(), place.clone());
+        is_closed.then_some(Misuse::OtherProgram { name, place, rule })
+    }
+
     fn new(credential: Credential) -> Self {
         let Credential { name, placeholder, secret, expires_ms, bindings } = credential;
         let bindings = bindings.into_iter().map(Bound::new).collect();
@@ -116,12 +147,30 @@ impl Held {
 
 impl Bound {
     fn new(binding: Binding) -> Self {
-        let Binding { host, port, path, placement } = binding;
-        Self { to: Authority { host, port }, path: path.as_deref().map(Glob::new), placement }
+        let Binding { host, port, path, placement, rule } = binding;
+        let of = match rule {
+            // Its path is the policy's affair, which knows more than one.
+            Some(rule) => {
+                Of::Endpoint(BoundEndpoint { rule: rule.into(), path: path.map(Into::into) })
+            }
+            None => Of::Everyone(path.as_deref().map(Glob::new)),
+        };
+        Self { to: Authority { host, port }, of, placement }
     }
 
-    /// Whether it is for requests to this path.
-    pub(crate) fn covers(&self, path: &str) -> bool {
-        self.path.as_ref().is_none_or(|glob| glob.matches(path))
+    /// Whether it is for what goes to this path of its server.
+    pub(crate) fn covers(&self, going: Going<'_>) -> bool {
+        match &self.of {
+            Of::Everyone(path) => path.as_ref().is_none_or(|glob| glob.matches(going.path)),
+            Of::Endpoint(own) => going.bound.contains(own),
+        }
+    }
+
+    /// The rule of the policy that keeps it from what goes there, for another program or path.
+    pub(crate) fn closed_by(&self, going: Going<'_>) -> Option<&str> {
+        match &self.of {
+            Of::Endpoint(own) if !going.bound.contains(own) => Some(&own.rule),
+            Of::Endpoint(_) | Of::Everyone(_) => None,
+        }
     }
 }

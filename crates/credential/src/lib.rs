@@ -26,7 +26,7 @@ mod value;
 pub use body::BodySearch;
 pub use echo::{EchoSearch, Echoes};
 pub use fill::{Filled, Kind};
-pub use held::Credentials;
+pub use held::{Credentials, Going};
 pub use misuse::{Disclosure, Misuse, Place};
 pub use place::{Asked, Placed};
 pub use placeholder::{Minter, Placeholder, Shape, looks_secret};

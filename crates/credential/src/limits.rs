@@ -30,7 +30,7 @@ pub const ANNOTATIONS: usize = 128;
 /// Most variables of one credential.
 pub const VARIABLES: usize = 16;
 /// Most ports of one endpoint to which credentials go.
-pub const BOUND_PORTS: usize = 32;
+pub const BOUND_PORTS: usize = openshell_policy::limits::BOUND_PORTS;
 /// Most scopes that are asked for.
 pub const SCOPES: usize = 64;
 /// Most material, and most further outputs, of one renewal.

@@ -14,6 +14,16 @@ pub enum Misuse {
         /// Where it stands.
         place: Place,
     },
+    /// A placeholder stands in a request of a program, or to a path, that the policy does not bind its
+    /// credential to at this server.
+    OtherProgram {
+        /// Of which credential.
+        name: String,
+        /// Where it stands.
+        place: Place,
+        /// The key of the rule that binds it.
+        rule: String,
+    },
     /// A placeholder of this gateway that is not this sandbox's, or no longer.
     Unknown {
         /// Where it stands.
@@ -95,6 +105,7 @@ impl Misuse {
     pub const fn predicate(&self) -> &'static str {
         match self {
             Self::Elsewhere { .. } => "credential_elsewhere",
+            Self::OtherProgram { .. } => "credential_program",
             Self::Unknown { .. } => "credential_unknown",
             Self::Foreign { .. } => "credential_foreign",
             Self::Expired { .. } => "credential_expired",
@@ -121,6 +132,11 @@ impl fmt::Display for Misuse {
             Self::Elsewhere { name, place } => {
                 write!(f, "the placeholder of `{name}` stands in {place}, where it is not bound to")
             }
+            Self::OtherProgram { name, place, rule } => write!(
+                f,
+                "the placeholder of `{name}` stands in {place}; the policy's rule `{rule}` binds it to \
+                 this server for its own programs and paths, and this is another"
+            ),
             Self::Unknown { place } => write!(
                 f,
                 "a placeholder in {place} is none of this sandbox's providers, or no longer"

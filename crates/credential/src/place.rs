@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use openshell_codec::http1::{Header, goes_upstream};
+use openshell_policy::BoundEndpoint;
 use openshell_types::{Authority, CREDENTIAL, Placement, Redacted};
 
-use crate::held::{Bound, Credentials, Held};
+use crate::held::{Bound, Credentials, Going, Held};
 use crate::misuse::{Misuse, Place};
 
 /// A request that was allowed, and not sent.
@@ -23,6 +24,10 @@ pub struct Asked<'a> {
     pub target: &'a str,
     /// Its fields, names in lower case.
     pub headers: &'a [Header],
+    /// The endpoints of the policy that bind credentials, and speak for it.
+    pub bound: &'a [BoundEndpoint],
+    /// Its body as it is sent, when that is all there.
+    pub body: Option<&'a [u8]>,
 }
 
 /// What of a request is sent otherwise than it came.
@@ -78,18 +83,21 @@ impl Credentials {
     }
 
     /// The misuse that some bytes of a request are, if a placeholder is in them.
-    pub(crate) fn stray(&self, bytes: &[u8], place: &Place) -> Option<Misuse> {
+    pub(crate) fn stray(&self, bytes: &[u8], going: Going<'_>, place: &Place) -> Option<Misuse> {
         if let Some(held) = self.forms.find(bytes).and_then(|at| self.all.get(at)) {
-            return Some(Misuse::Elsewhere { name: held.name.clone(), place: place.clone() });
+            let elsewhere = || Misuse::Elsewhere { name: held.name.clone(), place: place.clone() };
+            return Some(held.closed(going, place).unwrap_or_else(elsewhere));
         }
         let minter = self.minter.as_ref()?;
         minter.find_ours(bytes).map(|_| Misuse::Unknown { place: place.clone() })
     }
 }
 
-impl Asked<'_> {
-    pub(crate) fn path(&self) -> &str {
-        self.target.split('?').next().unwrap_or_default()
+impl<'a> Asked<'a> {
+    /// Where it goes.
+    pub fn going(&self) -> Going<'a> {
+        let path = self.target.split('?').next().unwrap_or_default();
+        Going { to: self.to, path, bound: self.bound }
     }
 
     /// Whether this value may go out with it, if it is bound there.
@@ -118,10 +126,15 @@ impl<'a> Search<'a> {
         &self,
         fits: impl Fn(&Placement) -> bool,
     ) -> impl Iterator<Item = (&'a Held, &'a Bound)> {
-        let path = self.asked.path();
+        let going = self.asked.going();
         self.credentials
             .bound(self.asked.to)
-            .filter(move |(_, bound)| bound.covers(path) && fits(&bound.placement))
+            .filter(move |(_, bound)| bound.covers(going) && fits(&bound.placement))
+    }
+
+    /// The misuse that some bytes of it are, if a placeholder is in them.
+    pub(crate) fn stray(&self, bytes: &[u8], place: &Place) -> Option<Misuse> {
+        self.credentials.stray(bytes, self.asked.going(), place)
     }
 
     /// The value of the credential whose placeholder this is, where it is bound to a place that
@@ -160,13 +173,16 @@ impl<'a> Search<'a> {
         let replaced = if name == "authorization" {
             self.authorization(text, names)?
         } else {
-            let fits = |at: &Placement| matches!(at, Placement::Header(own) if own == name);
+            let fits = |at: &Placement| match at {
+                Placement::Header(own) => own == name,
+                other => *other == Placement::Any,
+            };
             self.value(text, fits, names)?.map(to_bytes)
         };
         if replaced.is_some() {
             return Ok(replaced);
         }
-        if let Some(misuse) = self.credentials.stray(value, &place) {
+        if let Some(misuse) = self.stray(value, &place) {
             return Err(misuse);
         }
         // SECURITY: I5, I15; only what is bound may authenticate here.
@@ -182,7 +198,7 @@ impl<'a> Search<'a> {
         text: &str,
         names: &mut Vec<String>,
     ) -> Result<Option<Redacted<Vec<u8>>>, Misuse> {
-        let fits = |at: &Placement| matches!(at, Placement::Authorization);
+        let fits = |at: &Placement| matches!(at, Placement::Authorization | Placement::Any);
         // Some servers take the credential as it is, such as those of cargo.
         let Some((scheme, rest)) = text.split_once(' ') else {
             return Ok(self.value(text, fits, names)?.map(to_bytes));
@@ -211,7 +227,7 @@ impl<'a> Search<'a> {
             Redacted::new(format!("{}:{password}", secret.expose()))
         } else {
             let place = Place::Field("authorization".to_owned());
-            return match self.credentials.stray(pair.as_bytes(), &place) {
+            return match self.stray(pair.as_bytes(), &place) {
                 Some(misuse) => Err(misuse),
                 None => Ok(None),
             };
@@ -220,12 +236,18 @@ impl<'a> Search<'a> {
         Ok(Some(Redacted::new(format!("{scheme} {packed}").into_bytes())))
     }
 
+    /// Whether only a bound credential may stand in some fields and parameters. One that is detached
+    /// leaves nothing free: the policy's endpoint is still for it.
+    fn is_reserved(&self) -> bool {
+        self.credentials.binds(self.asked.to) || !self.asked.bound.is_empty()
+    }
+
     /// Whether only a bound credential may stand in this field.
     fn is_reserved_field(&self, name: &str) -> bool {
         // SECURITY: C9; servers in the manner of CGI do not tell `_` from `-`.
         let name = name.replace('_', "-");
-        let mut here = self.credentials.bound(self.asked.to).peekable();
-        here.peek().is_some()
+        let mut here = self.credentials.bound(self.asked.to);
+        self.is_reserved()
             && (FIELDS.contains(&name.as_str())
                 || here.any(
                     |(_, bound)| matches!(&bound.placement, Placement::Header(own) if *own == name),
@@ -234,8 +256,8 @@ impl<'a> Search<'a> {
 
     /// Whether only a bound credential may stand in this parameter.
     fn is_reserved_parameter(&self, name: &str) -> bool {
-        let mut here = self.credentials.bound(self.asked.to).peekable();
-        here.peek().is_some()
+        let mut here = self.credentials.bound(self.asked.to);
+        self.is_reserved()
             && (PARAMETERS.iter().any(|known| known.eq_ignore_ascii_case(name))
                 || here.any(
                     |(_, bound)| matches!(&bound.placement, Placement::Query(own) if own == name),
@@ -285,9 +307,38 @@ impl<'a> Search<'a> {
                 return Ok(Some(Redacted::new(format!("{before}{}{after}", secret.expose()))));
             }
         }
+        if self.bound(|at| *at == Placement::Any).next().is_some() {
+            return self.in_segments(path, names);
+        }
         match self.stray_decoded(path, &Place::Path) {
             Some(misuse) => Err(misuse),
             None => Ok(None),
+        }
+    }
+
+    /// The path with values in the place of segments, if there is one.
+    fn in_segments(
+        &self,
+        path: &str,
+        names: &mut Vec<String>,
+    ) -> Result<Option<Redacted<String>>, Misuse> {
+        let mut out = Redacted::new(String::with_capacity(path.len()));
+        let (mut rest, mut is_other) = (String::with_capacity(path.len()), false);
+        for (at, segment) in path.split('/').enumerate() {
+            let secret = self.value(&decoded(segment), |at| *at == Placement::Any, names)?;
+            let text = match secret {
+                Some(secret) => Redacted::new(encoded(secret.expose())),
+                None => Redacted::new(segment.to_owned()),
+            };
+            let separator = if at == 0 { "" } else { "/" };
+            rest.push_str(separator);
+            rest.push_str(if secret.is_some() { "" } else { segment });
+            is_other |= secret.is_some();
+            out = Redacted::new(format!("{}{separator}{}", out.expose(), text.expose()));
+        }
+        match self.stray_decoded(&rest, &Place::Path) {
+            Some(misuse) => Err(misuse),
+            None => Ok(is_other.then_some(out)),
         }
     }
 
@@ -301,7 +352,10 @@ impl<'a> Search<'a> {
         for (at, pair) in query.split('&').enumerate() {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let key = decoded(name);
-            let fits = |at: &Placement| matches!(at, Placement::Query(own) if *own == key);
+            let fits = |at: &Placement| match at {
+                Placement::Query(own) => *own == key,
+                other => *other == Placement::Any,
+            };
             let separator = if at == 0 { "" } else { "&" };
             let secret = self.value(&decoded(value), fits, names)?;
             let text = match secret {
@@ -324,9 +378,7 @@ impl<'a> Search<'a> {
     }
 
     fn stray_decoded(&self, text: &str, place: &Place) -> Option<Misuse> {
-        self.credentials
-            .stray(text.as_bytes(), place)
-            .or_else(|| self.credentials.stray(decoded(text).as_bytes(), place))
+        self.stray(text.as_bytes(), place).or_else(|| self.stray(decoded(text).as_bytes(), place))
     }
 }
 

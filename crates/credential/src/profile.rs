@@ -18,6 +18,7 @@
 //! | C0204 | a credential that would go out without encryption |
 //! | C0205 | a credential that no request has |
 //! | C0206 | signatures for no region |
+//! | C0207 | a `credential_binding` where a profile binds its own |
 //!
 //! An endpoint with `credential_signing` has its requests signed with the credentials whose variables
 //! are `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
@@ -207,6 +208,17 @@ impl Profile {
         let mut all = self.bindings();
         all.retain(|bound| names.contains(&bound.credential.as_str()));
         all.iter().flat_map(Binding::by_port).collect()
+    }
+
+    /// Where an endpoint of a person's policy, which names its provider, binds the value of a variable,
+    /// one port each. `rule` is the key of the endpoint's rule.
+    pub fn bindings_by(
+        &self,
+        variable: &str,
+        (rule, endpoint): (&str, &EndpointView<'_>),
+    ) -> Vec<openshell_types::Binding> {
+        let specs: Vec<&CredentialSpec> = self.of_variable(variable).collect();
+        binding::by_policy(&specs, (variable, rule), endpoint)
     }
 
     /// Where the values of its credentials may be put.

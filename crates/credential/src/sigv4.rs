@@ -13,12 +13,13 @@ mod unsignable;
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::digest;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use openshell_codec::http1::{Header, goes_upstream, host_value};
-use openshell_types::{Placement, Redacted, SigV4, SigV4Part};
+use openshell_types::{Payload, Placement, Redacted, SigV4, SigV4Part};
 
-use crate::held::Held;
+use crate::held::{Credentials, Going, Held};
 use crate::misuse::{Misuse, Place};
 use crate::place::{Placed, Search};
 use canonical::Request;
@@ -29,6 +30,10 @@ pub use unsignable::Unsignable;
 const TOKEN: &str = "x-amz-security-token";
 const DATE: &str = "x-amz-date";
 const DIGEST: &str = "x-amz-content-sha256";
+/// What stands there when the body is not signed.
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+/// The same of one with a checksum behind it.
+const UNSIGNED_CHUNKS: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 
 /// How far a signature's time may be from ours, in milliseconds: as far as AWS lets it be.
 const SKEW_MS: i64 = 15 * 60 * 1000;
@@ -64,6 +69,22 @@ impl Signs {
     }
 }
 
+impl Credentials {
+    /// Whether the body of a request with these fields is signed by its digest, which nobody but us
+    /// makes: it has to be all there before anything is sent.
+    pub fn signs_body(&self, going: Going<'_>, headers: &[Header]) -> bool {
+        let is_said = || headers.iter().any(|header| header.name == DIGEST);
+        self.bound(going.to).any(|(_, bound)| match &bound.placement {
+            Placement::SigV4(own) if bound.covers(going) => match own.payload {
+                Payload::Digest => true,
+                Payload::AsSaid => !canonical::is_s3(&own.service) && !is_said(),
+                Payload::Unsigned => false,
+            },
+            _ => false,
+        })
+    }
+}
+
 impl<'a> Search<'a> {
     /// How the request is signed, where something that signs is bound.
     pub(crate) fn signs(&self) -> Result<Signs, Misuse> {
@@ -95,7 +116,7 @@ impl<'a> Search<'a> {
         };
         let text = self.text(at)?;
         let claimed = Claimed::parse(text)?;
-        let key = self.key(&claimed, text)?;
+        let (key, own) = self.key(&claimed, text)?;
         let of = |part| {
             self.parts(part)
                 .find(|(held, own)| held.provider() == key.provider() && claimed.is_for(own))
@@ -108,12 +129,14 @@ impl<'a> Search<'a> {
         if let Some((at, token)) = self.token(of(SigV4Part::Token), &mut placed.names)? {
             placed.fields.push((at, token));
         }
+        placed.fields.extend(self.digest_field(own)?);
         let fields = self.signed_fields(&claimed, placed)?;
         self.check_date(&claimed, &fields)?;
+        let digest = self.digest(own, &fields)?;
         let request = Request {
             method: self.asked.method,
             target: placed.target.as_ref().map_or(self.asked.target, |target| target.expose()),
-            payload: payload(&fields)?,
+            payload: payload(&fields, digest.as_deref())?,
             fields: &fields,
         };
         let signature = canonical::signature(&request, &claimed, secret.secret.expose());
@@ -149,12 +172,12 @@ impl<'a> Search<'a> {
     }
 
     /// The key that a program signed with: one of ours, for what it is bound to.
-    fn key(&self, claimed: &Claimed<'_>, text: &str) -> Result<&'a Held, Misuse> {
+    fn key(&self, claimed: &Claimed<'_>, text: &str) -> Result<(&'a Held, &'a SigV4), Misuse> {
         let mine =
             || self.parts(SigV4Part::KeyId).filter(|(held, _)| held.placeholder == claimed.key);
         // SECURITY: I10; for what else the key is good nothing is signed.
-        if let Some((held, _)) = mine().find(|(_, own)| claimed.is_for(own)) {
-            return Ok(held);
+        if let Some(found) = mine().find(|(_, own)| claimed.is_for(own)) {
+            return Ok(found);
         }
         if let Some((held, own)) = mine().next() {
             return Err(Misuse::Unsignable {
@@ -164,7 +187,7 @@ impl<'a> Search<'a> {
         }
         // SECURITY: I15.
         let place = Place::Field("authorization".to_owned());
-        let stray = self.credentials.stray(text.as_bytes(), &place);
+        let stray = self.stray(text.as_bytes(), &place);
         Err(stray.unwrap_or(Misuse::Foreign { place }))
     }
 
@@ -187,11 +210,52 @@ impl<'a> Search<'a> {
             }
             (Some((_, header)), _, _) => {
                 let place = Place::Field(TOKEN.to_owned());
-                let stray = self.credentials.stray(&header.value, &place);
+                let stray = self.stray(&header.value, &place);
                 return Err(stray.unwrap_or(Misuse::Foreign { place }));
             }
         };
         Ok(Some((at, Redacted::new(value))))
+    }
+
+    /// The field that says something of the body, and what goes out in it where the binding wants
+    /// another thing said than the program did.
+    fn digest_field(&self, own: &SigV4) -> Result<Option<Replaced>, Misuse> {
+        let mut all = self.fields().filter(|(_, header)| header.name == DIGEST);
+        let (at, said) = match (all.next(), all.next()) {
+            (Some(_), Some(_)) => return Err(Unsignable::Twice(DIGEST).into()),
+            (Some((at, header)), None) => (at, header.value.as_slice()),
+            (None, _) => return Ok(None),
+        };
+        let is_framed = said.starts_with(b"STREAMING-");
+        let other = match own.payload {
+            Payload::AsSaid => return Ok(None),
+            // Whoever reads the body has to know of the checksum behind it.
+            Payload::Unsigned if said == UNSIGNED_CHUNKS.as_bytes() => return Ok(None),
+            _ if is_framed => return Err(Unsignable::Chunks.into()),
+            Payload::Unsigned => UNSIGNED.to_owned(),
+            Payload::Digest => self.body_digest()?,
+        };
+        Ok(Some((at, Redacted::new(other.into_bytes()))))
+    }
+
+    /// The digest of the body, where no field says anything of it. Services other than S3 do not ask
+    /// for the field.
+    fn digest(&self, own: &SigV4, fields: &Fields<'_>) -> Result<Option<String>, Misuse> {
+        let is_ours = own.payload != Payload::Unsigned && !canonical::is_s3(&own.service);
+        let is_said = fields.contains_key(DIGEST);
+        (is_ours && !is_said).then(|| self.body_digest()).transpose()
+    }
+
+    fn body_digest(&self) -> Result<String, Misuse> {
+        let is_plain =
+            |header: &Header| header.value.trim_ascii().eq_ignore_ascii_case(b"identity");
+        let mut codings = self.fields().filter(|(_, own)| own.name == "content-encoding");
+        // What was read goes out without its codings, and the field with it.
+        if !codings.all(|(_, header)| is_plain(header)) {
+            return Err(Unsignable::Coded.into());
+        }
+        let body = self.asked.body.ok_or(Unsignable::NoDigest)?;
+        Ok(hex::encode(digest::digest(&digest::SHA256, body)))
     }
 
     /// The fields that are signed, by name, with what is sent in them.
@@ -284,10 +348,11 @@ fn is_signing(name: &str) -> bool {
 }
 
 /// What is said of the body. The server holds the body against it.
-fn payload<'f>(fields: &'f Fields<'_>) -> Result<&'f str, Unsignable> {
-    let said = fields.get(DIGEST).ok_or(Unsignable::NoDigest)?.expose().as_str();
+fn payload<'f>(fields: &'f Fields<'_>, digest: Option<&'f str>) -> Result<&'f str, Unsignable> {
+    let said = fields.get(DIGEST).map(|said| said.expose().as_str());
+    let said = said.or(digest).ok_or(Unsignable::NoDigest)?;
     let is_digest = said.len() == 64 && said.bytes().all(|b| b.is_ascii_hexdigit());
-    if is_digest || matches!(said, "UNSIGNED-PAYLOAD" | "STREAMING-UNSIGNED-PAYLOAD-TRAILER") {
+    if is_digest || matches!(said, UNSIGNED | UNSIGNED_CHUNKS) {
         Ok(said)
     } else if said.starts_with("STREAMING-") {
         // Each part of the body has a signature of its own, made with the placeholders.

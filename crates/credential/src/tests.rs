@@ -1,6 +1,7 @@
 //! What is put where, and what is refused.
 
 mod bodies;
+mod by_policy;
 mod fills;
 
 use openshell_codec::http1::Header;
@@ -19,6 +20,7 @@ fn credentials() -> Credentials {
         port: Port::new(443).unwrap(),
         path: path.map(str::to_owned),
         placement: Placement::parse(placement).unwrap(),
+        rule: None,
     };
     let credential = |name: &str, placeholder: &str, secret: &str, bindings| Credential {
         name: name.to_owned(),
@@ -54,7 +56,15 @@ fn place(to: &str, target: &str, fields: &[(&str, &str)]) -> Result<Placed, Misu
         .map(|(name, value)| Header { name: (*name).to_owned(), value: value.as_bytes().to_vec() })
         .collect();
     let to = Authority::parse(to).unwrap();
-    let asked = Asked { to: &to, method: "GET", is_secure: true, target, headers: &headers };
+    let asked = Asked {
+        to: &to,
+        method: "GET",
+        is_secure: true,
+        target,
+        headers: &headers,
+        bound: &[],
+        body: None,
+    };
     credentials().place(&asked, 1000)
 }
 
@@ -224,8 +234,15 @@ fn an_expired_value_and_an_open_line_are_refused() {
     let mut credentials = credentials();
     let headers = [Header { name: "x-api-key".into(), value: KEY.into() }];
     let to = Authority::parse("api.example.com:443").unwrap();
-    let asked =
-        Asked { to: &to, method: "GET", is_secure: true, target: "/v1/m", headers: &headers };
+    let asked = Asked {
+        to: &to,
+        method: "GET",
+        is_secure: true,
+        target: "/v1/m",
+        headers: &headers,
+        bound: &[],
+        body: None,
+    };
     let open = Asked { is_secure: false, ..asked };
     let name = "claude/KEY".to_owned();
     assert_eq!(credentials.place(&open, 0).unwrap_err(), Misuse::Plain { name: name.clone() });

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use openshell_credential::Credentials;
 use openshell_inference::Door;
 use openshell_policy::address::{AddressClass, classify};
-use openshell_policy::{Caller, Decision, Destination, Grant, HOST_ALIAS, Policy, Predicate};
+use openshell_policy::{
+    BoundEndpoint, Caller, Decision, Destination, Grant, HOST_ALIAS, Policy, Predicate,
+};
 use openshell_types::{Authority, Generation, Host};
 use tokio::sync::watch;
 
@@ -164,6 +166,12 @@ impl Permit {
     /// What may be authenticated with under it.
     pub(crate) fn credentials(&self) -> &Arc<Credentials> {
         &self.policy.credentials
+    }
+
+    /// The endpoints of the policy that give its program's requests to a path credentials.
+    pub(crate) fn bound_endpoints(&self, path: &str) -> Vec<BoundEndpoint> {
+        let to = destination(&self.to);
+        self.policy().bound_endpoints(&to, &self.by, path, Timestamp::now())
     }
 
     /// Counts a request that carries a value of its credentials.

@@ -79,9 +79,10 @@ impl Refusal {
     /// A credential is used where it must not be.
     pub(crate) fn credential(misuse: &Misuse) -> Self {
         let error = match misuse {
-            Misuse::Elsewhere { .. } | Misuse::Foreign { .. } | Misuse::Unfit { .. } => {
-                "credential_endpoint_mismatch"
-            }
+            Misuse::Elsewhere { .. }
+            | Misuse::OtherProgram { .. }
+            | Misuse::Foreign { .. }
+            | Misuse::Unfit { .. } => "credential_endpoint_mismatch",
             Misuse::Unknown { .. } => "invalid_credential_placeholder",
             Misuse::Expired { .. } => "credential_unavailable",
             Misuse::Plain { .. } | Misuse::Unread { .. } | Misuse::Veiled { .. } => {

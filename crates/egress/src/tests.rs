@@ -6,6 +6,7 @@ mod beliefs;
 mod bodies;
 mod budgets;
 mod credentials;
+mod credentials_by_policy;
 mod credentials_in_bodies;
 mod credentials_in_messages;
 mod credentials_in_streams;

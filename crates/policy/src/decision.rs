@@ -62,6 +62,15 @@ pub struct Grant {
     pub(crate) endpoint: u32,
 }
 
+/// An endpoint with a `credential_binding` that speaks for a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundEndpoint {
+    /// The key of its rule.
+    pub rule: Box<str>,
+    /// Its `path`.
+    pub path: Option<Box<str>>,
+}
+
 /// Why a connection was denied: the predicate that came closest to holding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Denial {

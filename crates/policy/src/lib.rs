@@ -38,12 +38,13 @@ pub mod yaml;
 pub use binary::{BinaryTable, Binding};
 pub use budget::{Budget, BudgetId, Budgets, CoveringBudget, Period};
 pub use decision::{
-    AddressRefusal, Caller, Decision, Denial, Destination, Grant, Predicate, Program,
+    AddressRefusal, BoundEndpoint, Caller, Decision, Denial, Destination, Grant, Predicate, Program,
 };
 pub use diagnostic::{Diagnostic, Severity};
 pub use diff::{Change, Difference, Direction, Subject};
 pub use document::{
-    Document, EndpointHost, EndpointView, Fragment, OperationType, Parsed, Protocol, parse,
+    Document, EndpointHost, EndpointView, Fragment, OperationType, Parsed, Protocol, SigningView,
+    parse,
 };
 pub use explain::Explanation;
 pub use explanation::{explanation, page};

@@ -43,5 +43,7 @@ pub const MCP_VERSIONS: usize = 32;
 pub const BODY_BYTES: u32 = 64 * 1024;
 /// Most that an endpoint may say, in bytes: a body is held in memory while it is judged.
 pub const BODY_BYTES_MOST: u32 = 16 * 1024 * 1024;
+/// Most ports of one endpoint to which credentials go.
+pub const BOUND_PORTS: usize = 32;
 /// Largest number of a budget: what every reader of JSON keeps exact.
 pub const BUDGET_MOST: u64 = (1 << 53) - 1;

@@ -15,7 +15,9 @@ use crate::compiled::{
     Binaries, BinaryPath, Bound, CompiledEndpoint, CompiledRule, HostKind, Index, Inspected, Judge,
     Transport, compile,
 };
-use crate::decision::{AddressRefusal, Caller, Decision, Denial, Destination, Grant, Predicate};
+use crate::decision::{
+    AddressRefusal, BoundEndpoint, Caller, Decision, Denial, Destination, Grant, Predicate,
+};
 use crate::diagnostic::Diagnostic;
 use crate::document::{Document, parse};
 use crate::request::{Inspection, McpVersions, Refused, Request, RequestDenial, Verdict};
@@ -209,6 +211,22 @@ impl Policy {
         }
         let place = self.inspected((to, Transport::Tcp), by, Some(path), now);
         place.map(|place| place.mcp_versions(&self.rules)).unwrap_or_default()
+    }
+
+    /// The endpoints that give a program's requests to a path credentials, of whichever provider. The
+    /// path is that of the request. Where no endpoint has a `credential_binding` this costs nothing.
+    pub fn bound_endpoints(
+        &self,
+        to: &Destination<'_>,
+        by: &Caller,
+        path: &str,
+        now: Timestamp,
+    ) -> Vec<BoundEndpoint> {
+        if !self.index.has_bindings() {
+            return Vec::new();
+        }
+        let tables = (&*self.rules, &*self.binaries);
+        self.index.bound_endpoints(tables, (to, by), path, now).unwrap_or_default()
     }
 
     fn inspected(

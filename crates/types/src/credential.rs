@@ -39,6 +39,10 @@ pub struct Binding {
     pub path: Option<String>,
     /// Where in a request.
     pub placement: Placement,
+    /// The key of the rule of the sandbox's policy that makes the binding: it is for the programs of
+    /// that rule alone, and for requests for which its endpoint with this `path` speaks. Absent: it
+    /// is for every program.
+    pub rule: Option<String>,
 }
 
 /// Where in a request a credential stands.
@@ -52,8 +56,12 @@ pub enum Placement {
     Query(String),
     /// A segment of the path, or a part of one, where this template has `{credential}`.
     Path(String),
-    /// Within the body, or a message over a WebSocket: beside another placement, or alone.
+    /// In `Authorization`, or as the whole of any field, parameter or segment of the path.
+    Any,
+    /// Within the body: beside another placement, or alone.
     Body,
+    /// The same within a text message over a WebSocket.
+    Message,
     /// In the signature of the request.
     SigV4(SigV4),
 }
@@ -67,6 +75,20 @@ pub struct SigV4 {
     pub service: String,
     /// The region.
     pub region: String,
+    /// What is said of the body.
+    pub payload: Payload,
+}
+
+/// What a signature says of the body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Payload {
+    /// What the program said of it.
+    #[default]
+    AsSaid,
+    /// Its digest.
+    Digest,
+    /// Nothing: `UNSIGNED-PAYLOAD`.
+    Unsigned,
 }
 
 /// What signs together. One provider has at most one of each.
@@ -108,16 +130,33 @@ impl SigV4 {
             .into_iter()
             .find(|one| one.as_str() == part)?;
         let (service, region) = (words.next()?, words.next()?);
+        let payload = words.next().map_or(Some(Payload::AsSaid), Payload::parse)?;
         let is_all = words.next().is_none() && is_word(service) && is_word(region);
-        is_all.then(|| Self { part, service: service.to_owned(), region: region.to_owned() })
+        let (service, region) = (service.to_owned(), region.to_owned());
+        is_all.then_some(Self { part, service, region, payload })
+    }
+}
+
+impl Payload {
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Digest, Self::Unsigned].into_iter().find(|one| one.as_str() == Some(word))
+    }
+
+    /// The last part of a placement; none for what is said by default.
+    const fn as_str(self) -> Option<&'static str> {
+        match self {
+            Self::AsSaid => None,
+            Self::Digest => Some("body"),
+            Self::Unsigned => Some("no_body"),
+        }
     }
 }
 
 /// A placement that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a placement is `authorization`, `header:NAME`, `query:NAME`, `path:TEMPLATE`, `body` or \
-     `sigv4:PART:SERVICE:REGION`"
+    "a placement is `any`, `authorization`, `header:NAME`, `query:NAME`, `path:TEMPLATE`, `body`, \
+     `message` or `sigv4:PART:SERVICE:REGION`"
 )]
 pub struct PlacementError;
 
@@ -126,7 +165,9 @@ impl Placement {
     pub fn parse(text: &str) -> Result<Self, PlacementError> {
         match text.split_once(':') {
             None if text == "authorization" => Ok(Self::Authorization),
+            None if text == "any" => Ok(Self::Any),
             None if text == "body" => Ok(Self::Body),
+            None if text == "message" => Ok(Self::Message),
             Some(("header", name)) if is_token(name) => Ok(Self::Header(name.to_ascii_lowercase())),
             Some(("query", name)) if !name.is_empty() => Ok(Self::Query(name.to_owned())),
             Some(("path", template)) if template.matches(CREDENTIAL).count() == 1 => {
@@ -145,9 +186,12 @@ impl std::fmt::Display for Placement {
             Self::Header(name) => write!(f, "header:{name}"),
             Self::Query(name) => write!(f, "query:{name}"),
             Self::Path(template) => write!(f, "path:{template}"),
+            Self::Any => f.write_str("any"),
             Self::Body => f.write_str("body"),
-            Self::SigV4(SigV4 { part, service, region }) => {
-                write!(f, "sigv4:{}:{service}:{region}", part.as_str())
+            Self::Message => f.write_str("message"),
+            Self::SigV4(SigV4 { part, service, region, payload }) => {
+                write!(f, "sigv4:{}:{service}:{region}", part.as_str())?;
+                payload.as_str().map_or(Ok(()), |word| write!(f, ":{word}"))
             }
         }
     }
@@ -179,8 +223,12 @@ mod tests {
             "header:x-api-key",
             "query:key",
             "path:/bot{credential}/**",
+            "any",
             "body",
+            "message",
             "sigv4:key:s3:eu-central-1",
+            "sigv4:key:s3:eu-central-1:body",
+            "sigv4:key:s3:eu-central-1:no_body",
             "sigv4:secret:s3:us-east-1",
             "sigv4:token:s3:us-east-1",
         ] {
@@ -201,6 +249,10 @@ mod tests {
             "sigv4:other:s3:us-east-1",
             "sigv4:key:s3:us/east",
             "sigv4:key:s3:us-east-1:more",
+            "sigv4:key:s3:us-east-1:",
+            "sigv4:key:s3:us-east-1:body:more",
+            "any:",
+            "message:text",
         ] {
             assert_eq!(Placement::parse(bad), Err(PlacementError), "{bad}");
         }

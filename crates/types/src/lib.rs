@@ -15,7 +15,8 @@ mod route;
 mod spec;
 
 pub use credential::{
-    Binding, CREDENTIAL, Credential, CredentialSet, Placement, PlacementError, SigV4, SigV4Part,
+    Binding, CREDENTIAL, Credential, CredentialSet, Payload, Placement, PlacementError, SigV4,
+    SigV4Part,
 };
 pub use digest::{Digest, DigestError};
 pub use file::FileId;

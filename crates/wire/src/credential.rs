@@ -43,6 +43,7 @@ fn binding(name: &str, message: &session::Binding) -> Result<Binding, Credential
         port: port.ok_or_else(|| wrong(name, "it is bound to no port"))?,
         path: (!message.path.is_empty()).then(|| message.path.clone()),
         placement: Placement::parse(&message.placement).map_err(|error| wrong(name, error))?,
+        rule: (!message.rule.is_empty()).then(|| message.rule.clone()),
     })
 }
 
@@ -64,6 +65,7 @@ fn to_message(credential: &Credential) -> session::Credential {
         port: one.port.number().into(),
         path: one.path.clone().unwrap_or_default(),
         placement: one.placement.to_string(),
+        rule: one.rule.clone().unwrap_or_default(),
     });
     session::Credential {
         name: name.clone(),

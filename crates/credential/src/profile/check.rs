@@ -27,6 +27,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     }
     for endpoint in draft.profile.endpoints() {
         refuse_no_region(&endpoint, findings);
+        refuse_policys(&endpoint, findings);
     }
     if findings.has_errors() {
         return;
@@ -121,12 +122,26 @@ fn refuse_wide(endpoint: &EndpointView<'_>, findings: &mut Findings) {
 
 /// SECURITY: I10; nothing is signed for whatever region a program likes.
 fn refuse_no_region(endpoint: &EndpointView<'_>, findings: &mut Findings) {
-    if let Some((_, None)) = endpoint.signing {
+    if endpoint.signing.is_some_and(|signing| signing.region.is_none()) {
         findings.error_with_help(
             "C0206",
             endpoint.at,
-            "`credential_signing` of a profile needs a `signing_region`".to_owned(),
+            "`credential_signing` of a profile needs a `signing_region`, since the host does not say one"
+                .to_owned(),
             "name the region of this host: `signing_region: eu-central-1`".to_owned(),
+        );
+    }
+}
+
+/// Only a person's policy says that other credentials go to an endpoint.
+fn refuse_policys(endpoint: &EndpointView<'_>, findings: &mut Findings) {
+    if endpoint.provider.is_some() {
+        findings.error_with_help(
+            "C0207",
+            endpoint.at,
+            "a profile has no `credential_binding`: its own credentials go to its endpoints"
+                .to_owned(),
+            "remove it, or put the endpoint into a policy".to_owned(),
         );
     }
 }

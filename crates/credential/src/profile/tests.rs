@@ -233,19 +233,21 @@ fn i02_a_secret_goes_only_where_somebody_said() {
 fn bindings_are_what_credentials_and_endpoints_come_to() {
     let profile = good(FULL);
     let bindings = profile.bindings();
-    assert_eq!(bindings.len(), 6, "one for each placement, and none where nothing is read");
+    assert_eq!(bindings.len(), 7, "one for each placement, and none where nothing is read");
     let host = Host::parse("api.acme.test").unwrap();
     assert!(bindings.iter().all(|one| one.host == host && one.path.as_deref() == Some("/v1/**")));
     let ports: Vec<u16> = bindings[0].ports.iter().map(|port| port.number()).collect();
     assert_eq!(ports, [443, 8443, 8444]);
     assert_eq!(
-        (bindings[0].credential.as_str(), bindings[5].credential.as_str()),
+        (bindings[0].credential.as_str(), bindings[6].credential.as_str()),
         ("api_key", "pair")
     );
     let of_key = profile.bindings_of("ACME_KEY");
     let placements: Vec<String> = of_key.iter().map(|one| one.placement.to_string()).collect();
     assert_eq!(placements[..2], ["header:x-api-key".to_owned(), "header:x-api-key".to_owned()]);
-    assert_eq!(placements.iter().filter(|placement| *placement == "body").count(), 3);
+    for within in ["body", "message"] {
+        assert_eq!(placements.iter().filter(|placement| *placement == within).count(), 3);
+    }
     assert_eq!(good("id: x").bindings(), []);
 }
 
@@ -257,7 +259,8 @@ fn a_credential_may_stand_in_bodies_alone() {
     assert_eq!(codes(text), [""; 0]);
     let profile = good(&format!("id: x\n{text}"));
     let bindings = profile.bindings();
-    assert_eq!((bindings.len(), bindings[0].placement.to_string().as_str()), (1, "body"));
+    let placements: Vec<String> = bindings.iter().map(|own| own.placement.to_string()).collect();
+    assert_eq!(placements, ["body", "message"]);
     assert!(profile.to_yaml().contains("in_body: true"), "{}", profile.to_yaml());
     assert_eq!(good(&profile.to_yaml()).credentials(), profile.credentials());
     // Nothing but yes and no.

@@ -63,10 +63,14 @@ impl Request<'_> {
 const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const IN_PATH: AsciiSet = RESERVED.remove(b'/');
 
+/// Whether a service is S3, or one of its kinds.
+pub(super) fn is_s3(service: &str) -> bool {
+    service == "s3" || service.starts_with("s3-") || service == "s3express"
+}
+
 /// S3 takes a path apart and encodes it again; every other service encodes it as it is, once more.
 fn canonical_path(path: &str, service: &str) -> String {
-    let is_s3 = service == "s3" || service.starts_with("s3-") || service == "s3express";
-    if is_s3 {
+    if is_s3(service) {
         let octets: Vec<u8> = percent_decode_str(path).collect();
         percent_encode(&octets, &IN_PATH).to_string()
     } else {

@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use super::canonical::{self, Request};
 use super::claimed::Claimed;
 use super::{DATE, Fields, Unsignable, moment};
-use crate::{Asked, Credentials, Misuse, Place, Placed};
+use crate::{Asked, Credentials, Going, Misuse, Place, Placed};
+
+mod payload;
 
 /// Fields by name.
 type Texts<'a> = &'a [(&'a str, &'a str)];
@@ -34,6 +36,7 @@ fn provider(name: &str, to: &str, scope: &str, token: Option<&str>) -> Vec<Crede
             port: to.port,
             path: None,
             placement: Placement::parse(&format!("sigv4:{part}:{scope}")).unwrap(),
+            rule: None,
         }],
     };
     let real = if scope.starts_with("s3") { "AKIAIOSFODNN7EXAMPLE" } else { "AKIDEXAMPLE" };
@@ -64,8 +67,18 @@ fn signed(day: &str, scope: &str, fields: &str) -> String {
 
 fn place(
     credentials: &Credentials,
-    (method, to, target): (&str, &str, &str),
+    head: (&str, &str, &str),
     fields: &[(&str, &str)],
+    now: &str,
+) -> Result<Placed, Misuse> {
+    place_with(credentials, head, (fields, None), now)
+}
+
+/// The same of a request whose body is there.
+fn place_with(
+    credentials: &Credentials,
+    (method, to, target): (&str, &str, &str),
+    (fields, body): (&[(&str, &str)], Option<&[u8]>),
     now: &str,
 ) -> Result<Placed, Misuse> {
     let headers: Vec<Header> = fields
@@ -73,7 +86,8 @@ fn place(
         .map(|(name, value)| Header { name: (*name).to_owned(), value: value.as_bytes().to_vec() })
         .collect();
     let to = Authority::parse(to).unwrap();
-    let asked = Asked { to: &to, method, is_secure: true, target, headers: &headers };
+    let asked =
+        Asked { to: &to, method, is_secure: true, target, headers: &headers, bound: &[], body };
     credentials.place(&asked, moment(now).unwrap())
 }
 

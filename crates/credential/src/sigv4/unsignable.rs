@@ -8,7 +8,8 @@ pub enum Unsignable {
     /// It is signed for something else than its key is bound to.
     #[error(
         "the request is signed for {signed}, and the key is bound to {bound}; set the region of the \
-         program, or AWS_REGION in the provider's configuration"
+         program, as with AWS_DEFAULT_REGION, or the key's: `signing_region` where a policy binds it, \
+         else AWS_REGION in the provider's configuration"
     )]
     Scope {
         /// For which service and region.
@@ -68,6 +69,11 @@ pub enum Unsignable {
          Java, so that it sends a digest or UNSIGNED-PAYLOAD"
     )]
     Chunks,
+    /// The body has a content coding, which would be undone.
+    #[error(
+        "the body is to be signed by its digest, and has a Content-Encoding; send it without one"
+    )]
+    Coded,
     /// There is nothing to sign with.
     #[error("the provider has no AWS_SECRET_ACCESS_KEY")]
     NoSecret,

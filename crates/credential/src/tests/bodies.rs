@@ -9,7 +9,7 @@ use openshell_types::{
 };
 use proptest::prelude::*;
 
-use crate::{BodySearch, Credentials, Minter, Misuse, Place, Shape};
+use crate::{BodySearch, Credentials, Going, Minter, Misuse, Place, Shape};
 
 const MARK: [u8; 32] = [7; 32];
 const SEED: [u8; 16] = [3; 16];
@@ -54,6 +54,7 @@ fn made() -> Arc<Credentials> {
         port: Port::new(443).unwrap(),
         path: path.map(str::to_owned),
         placement,
+        rule: None,
     };
     let one = |name: &str, placeholder, bindings| Credential {
         name: name.to_owned(),
@@ -76,6 +77,10 @@ fn made() -> Arc<Credentials> {
     Arc::new(Credentials::new(CredentialSet { epoch: 1, mark: Redacted::new(MARK), all }))
 }
 
+fn going<'a>(to: &'a Authority, path: &'a str) -> Going<'a> {
+    Going { to, path, bound: &[] }
+}
+
 fn elsewhere(name: &str) -> Misuse {
     Misuse::Elsewhere { name: name.to_owned(), place: Place::Body }
 }
@@ -93,7 +98,7 @@ fn streamed(mut search: BodySearch, parts: &[&[u8]]) -> (Vec<u8>, Option<Misuse>
 }
 
 fn search(host: &str) -> BodySearch {
-    BodySearch::new(&credentials(), &to(host), "/v1/x").unwrap()
+    BodySearch::new(&credentials(), going(&to(host), "/v1/x")).unwrap()
 }
 
 #[test]
@@ -115,15 +120,15 @@ fn i02_a_placeholder_passes_to_the_server_of_its_credential_and_to_no_other() {
         (x, "ghp_ and sk-ant-api03-".to_owned(), None),
     ] {
         let plain = format!(r#"{{"text":"KEY={text}\n"}}"#);
-        let found = credentials().in_body(&to(host), "/v1/x", plain.as_bytes());
+        let found = credentials().in_body(going(&to(host), "/v1/x"), plain.as_bytes());
         assert_eq!(found, misuse, "{host} {plain}");
         let packed = BASE64_STANDARD.encode(&plain);
-        let found = credentials().in_body(&to(host), "/v1/x", packed.as_bytes());
+        let found = credentials().in_body(going(&to(host), "/v1/x"), packed.as_bytes());
         let is_known = !matches!(misuse, Some(Misuse::Unknown { .. }));
         assert_eq!(found, misuse.filter(|_| is_known), "{host} {packed}");
     }
     // Where a value belongs into bodies, a placeholder that stays one is a mistake.
-    let found = credentials().in_body(&to(model), "/fill", key().as_bytes());
+    let found = credentials().in_body(going(&to(model), "/fill"), key().as_bytes());
     assert!(matches!(found, Some(Misuse::Unfit { name, .. }) if name == "a/KEY"));
 }
 
@@ -131,18 +136,22 @@ fn i02_a_placeholder_passes_to_the_server_of_its_credential_and_to_no_other() {
 fn what_was_printed_once_passes_to_the_models_of_vendors() {
     let all = credentials();
     for host in ["api.anthropic.com:443", "api.openai.com:443"] {
-        assert!(BodySearch::new(&all, &to(host), "/v1/messages").is_none(), "{host}");
-        assert_eq!(all.in_body(&to(host), "/v1/messages", token().as_bytes()), None, "{host}");
+        assert!(BodySearch::new(&all, going(&to(host), "/v1/messages")).is_none(), "{host}");
+        assert_eq!(
+            all.in_body(going(&to(host), "/v1/messages"), token().as_bytes()),
+            None,
+            "{host}"
+        );
     }
-    assert!(BodySearch::new(&all, &to("api.anthropic.com:8443"), "/v1/messages").is_some());
+    assert!(BodySearch::new(&all, going(&to("api.anthropic.com:8443"), "/v1/messages")).is_some());
 }
 
 #[test]
 fn without_credentials_nothing_is_searched() {
     let mark = Redacted::new(MARK);
     let none = Arc::new(Credentials::new(CredentialSet { epoch: 1, mark, all: Vec::new() }));
-    assert!(BodySearch::new(&none, &to("x.example.com:443"), "/").is_none());
-    assert_eq!(none.in_body(&to("x.example.com:443"), "/", other().as_bytes()), None);
+    assert!(BodySearch::new(&none, going(&to("x.example.com:443"), "/")).is_none());
+    assert_eq!(none.in_body(going(&to("x.example.com:443"), "/"), other().as_bytes()), None);
 }
 
 #[test]
@@ -258,7 +267,7 @@ proptest! {
         of_messages in any::<bool>(),
     ) {
         let body = pieces.concat();
-        let whole = credentials().in_body(&to(host), "/v1/x", &body);
+        let whole = credentials().in_body(going(&to(host), "/v1/x"), &body);
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
         cuts.extend([0, body.len()]);
         cuts.sort_unstable();

@@ -18,6 +18,7 @@ fn credentials() -> Credentials {
         port: Port::new(443).unwrap(),
         path: path.map(str::to_owned),
         placement,
+        rule: None,
     };
     let one = |name: &str, placeholder: &str, secret: &str, bindings| Credential {
         name: name.to_owned(),
@@ -27,14 +28,20 @@ fn credentials() -> Credentials {
         bindings,
     };
     let in_bodies = || bind("api.example.com", Some("/in/**"), Placement::Body);
+    let in_messages = || bind("api.example.com", Some("/in/**"), Placement::Message);
     let all = vec![
         one(
             "a/KEY",
             KEY,
             "real \"key\\ &ä",
-            vec![bind("api.example.com", None, Placement::Authorization), in_bodies(), in_bodies()],
+            vec![
+                bind("api.example.com", None, Placement::Authorization),
+                in_bodies(),
+                in_bodies(),
+                in_messages(),
+            ],
         ),
-        one("a/TOKEN", TOKEN, "real-token", vec![in_bodies()]),
+        one("a/TOKEN", TOKEN, "real-token", vec![in_bodies(), in_messages()]),
         one("b/STRAY", STRAY, "real-stray", vec![bind("b.example.com", None, Placement::Body)]),
     ];
     Credentials::new(CredentialSet { epoch: 1, mark: Redacted::new([7; 32]), all })
@@ -51,7 +58,15 @@ fn fill(
     body: &str,
 ) -> Result<Option<(String, Vec<String>)>, Misuse> {
     let to = Authority::parse("api.example.com:443").unwrap();
-    let asked = Asked { method: "POST", to: &to, is_secure: true, target: path, headers: &[] };
+    let asked = Asked {
+        method: "POST",
+        to: &to,
+        is_secure: true,
+        target: path,
+        headers: &[],
+        bound: &[],
+        body: None,
+    };
     let filled = credentials().fill(&asked, kind(content_type), body.as_bytes(), 0)?;
     Ok(filled.map(|own| (String::from_utf8(own.body.expose().clone()).unwrap(), own.names)))
 }
@@ -129,7 +144,15 @@ fn i02_a_value_is_put_nowhere_else() {
 #[test]
 fn an_expired_value_and_an_open_line_are_refused() {
     let to = Authority::parse("api.example.com:443").unwrap();
-    let asked = Asked { method: "POST", to: &to, is_secure: true, target: "/in/x", headers: &[] };
+    let asked = Asked {
+        method: "POST",
+        to: &to,
+        is_secure: true,
+        target: "/in/x",
+        headers: &[],
+        bound: &[],
+        body: None,
+    };
     let all = credentials();
     let fill = |asked: &Asked<'_>, now| all.fill(asked, Some(Kind::Text), KEY.as_bytes(), now);
     let name = || "a/KEY".to_owned();
@@ -143,7 +166,15 @@ fn an_expired_value_and_an_open_line_are_refused() {
 #[test]
 fn a_message_is_what_it_looks_like() {
     let to = Authority::parse("api.example.com:443").unwrap();
-    let asked = Asked { method: "POST", to: &to, is_secure: true, target: "/in/ws", headers: &[] };
+    let asked = Asked {
+        method: "POST",
+        to: &to,
+        is_secure: true,
+        target: "/in/ws",
+        headers: &[],
+        bound: &[],
+        body: None,
+    };
     for (text, sent) in [
         (format!(r#"["{KEY}"]"#), r#"["real \"key\\ &ä"]"#),
         (format!("AUTH {TOKEN}"), "AUTH real-token"),

@@ -9,8 +9,8 @@ use openshell_codec::target::{Doubtful, Method, Options, Target, TargetError, me
 use openshell_codec::websocket::Message;
 use openshell_credential::{Asked as Using, Echoes, Misuse, Placed};
 use openshell_policy::{
-    Content, Grant, GraphqlOperation, Inspection, McpVersions, Refused, Request, RequestDenial,
-    Verdict,
+    BoundEndpoint, Content, Grant, GraphqlOperation, Inspection, McpVersions, Refused, Request,
+    RequestDenial, Verdict,
 };
 use openshell_types::{Authority, Host};
 use smallvec::SmallVec;
@@ -45,8 +45,8 @@ pub(crate) struct Reading {
     inspection: Inspection,
     /// Whether it is encrypted on its way to the server.
     is_secure: bool,
-    /// Whether values of credentials are put into its body.
-    is_filled: bool,
+    /// Whether its body is held for the credentials: values are put into it, or it is signed.
+    is_held: bool,
 }
 
 /// What of a body has to be read first.
@@ -150,9 +150,8 @@ pub(crate) fn read(
     record.asks(method.as_str(), target.path());
     same_server(session, &target, question.authority)?;
     let inspection = inspection(permit, target.path());
-    let is_filled =
-        question.has_body && searched::is_filled(permit, target.path(), question.headers);
-    Ok(Reading { method, target, inspection, is_secure: session.is_secure(), is_filled })
+    let is_held = question.has_body && searched::is_held(permit, target.path(), question.headers);
+    Ok(Reading { method, target, inspection, is_secure: session.is_secure(), is_held })
 }
 
 fn parse(permit: &Permit, method: &Method, raw: &[u8]) -> Result<Target, Refusal> {
@@ -204,7 +203,7 @@ impl Reading {
         let is_encoded = || question.headers.iter().any(|own| own.name == "content-encoding");
         if content::is_read(&self.inspection) {
             Wants::Whole(self.inspection.max_body_bytes as usize)
-        } else if self.is_filled {
+        } else if self.is_held {
             Wants::Whole(limits::FILLED)
         } else if question.has_body && is_form(question.headers) && !is_encoded() {
             Wants::Form(limits::FORM)
@@ -265,13 +264,17 @@ impl Reading {
             Carried::Rpc(_) => self.calls(),
         };
         let target = self.target.to_string();
-        let mut placed = self.authenticate(permit, &target, question.headers)?;
+        let sent = body.map(|_| looked.body).or((!question.has_body).then_some(&[][..]));
+        let bound = permit.bound_endpoints(self.target.path());
+        let asked = self.using(permit, (&target, question.headers), &bound);
+        let asked = Using { body: sent, ..asked };
+        let mut placed = self.authenticate(permit, &asked)?;
         let filled = match body {
-            Some(_) => self.fill(permit, (&target, question.headers), looked.body, &mut placed)?,
+            Some(_) => self.fill(permit, &asked, looked.body, &mut placed)?,
             None => None,
         };
         let is_searched = body.is_none() && question.has_body;
-        let search = || Search::new(permit, self.target.path(), question.headers);
+        let search = || Search::new(permit.credentials(), &asked);
         let passed = Passed {
             sending: (!placed.names.is_empty()).then(|| permit.begin_sending()),
             placed,
@@ -292,18 +295,22 @@ impl Reading {
         }
     }
 
-    /// What goes out in the place of the placeholders in a head.
-    fn authenticate(
-        &self,
-        permit: &Permit,
-        target: &str,
-        headers: &[Header],
-    ) -> Result<Placed, Refusal> {
+    /// A request as credentials are put into it. `bound` are the endpoints that give it some.
+    fn using<'a>(
+        &'a self,
+        permit: &'a Permit,
+        (target, headers): (&'a str, &'a [Header]),
+        bound: &'a [BoundEndpoint],
+    ) -> Using<'a> {
         let (to, method, is_secure) = (permit.to(), self.method.as_str(), self.is_secure);
-        let asked = Using { to, method, is_secure, target, headers };
+        Using { to, method, is_secure, target, headers, bound, body: None }
+    }
+
+    /// What goes out in the place of the placeholders in a head.
+    fn authenticate(&self, permit: &Permit, asked: &Using<'_>) -> Result<Placed, Refusal> {
         permit
             .credentials()
-            .place(&asked, Timestamp::now().as_millisecond())
+            .place(asked, Timestamp::now().as_millisecond())
             .map_err(|misuse| self.misused(&misuse))
     }
 
@@ -312,13 +319,11 @@ impl Reading {
     fn fill(
         &self,
         permit: &Permit,
-        (target, headers): (&str, &[Header]),
+        asked: &Using<'_>,
         body: &[u8],
         placed: &mut Placed,
     ) -> Result<Option<Vec<u8>>, Refusal> {
-        let (to, method, is_secure) = (permit.to(), self.method.as_str(), self.is_secure);
-        let asked = Using { to, method, is_secure, target, headers };
-        let filled = searched::fill(permit.credentials(), &asked, body);
+        let filled = searched::fill(permit.credentials(), asked, body);
         let Some(filled) = filled.map_err(|misuse| self.misused(&misuse))? else { return Ok(None) };
         placed.names.extend(filled.names);
         Ok(Some(filled.body.expose().clone()))
@@ -438,8 +443,8 @@ impl Reading {
         message: &Message,
     ) -> Result<Option<Message>, Refusal> {
         let target = self.target.to_string();
-        let (to, method, is_secure) = (permit.to(), self.method.as_str(), self.is_secure);
-        let asked = Using { to, method, is_secure, target: &target, headers: &[] };
+        let bound = permit.bound_endpoints(self.target.path());
+        let asked = self.using(permit, (&target, &[]), &bound);
         searched::fill_message(permit.credentials(), &asked, message)
             .map_err(|misuse| self.misused(&misuse))
     }

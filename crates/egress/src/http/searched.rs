@@ -18,7 +18,8 @@ use jiff::Timestamp;
 use openshell_codec::content::{self, ContentError};
 use openshell_codec::http1::Header;
 use openshell_codec::websocket::Message;
-use openshell_credential::{Asked, BodySearch, Credentials, Filled, Kind, Misuse};
+use openshell_credential::{Asked, BodySearch, Credentials, Filled, Going, Kind, Misuse};
+use openshell_policy::BoundEndpoint;
 use openshell_types::Authority;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
@@ -49,22 +50,23 @@ struct Coded {
     credentials: Arc<Credentials>,
     to: Authority,
     path: String,
+    bound: Vec<BoundEndpoint>,
 }
 
 impl Search {
-    /// The search through the body of a request with these fields that goes to this path; `None`
-    /// where there is nothing to look for.
-    pub(super) fn new(permit: &Permit, path: &str, headers: &[Header]) -> Option<Self> {
-        let (credentials, to) = (permit.credentials(), permit.to());
-        let parts = BodySearch::new(credentials, to, path)?;
+    /// The search through the body of a request; `None` where there is nothing to look for.
+    pub(super) fn new(credentials: &Arc<Credentials>, asked: &Asked<'_>) -> Option<Self> {
+        let (going, headers) = (asked.going(), asked.headers);
+        let parts = BodySearch::new(credentials, going)?;
         let parts = if is_of_messages(headers) { parts.of_messages() } else { parts };
         let codings = codings(headers);
         let coded = (!codings.is_empty()).then(|| Coded {
             codings,
             raw: Vec::new(),
             credentials: Arc::clone(credentials),
-            to: to.clone(),
-            path: path.to_owned(),
+            to: going.to.clone(),
+            path: going.path.to_owned(),
+            bound: going.bound.to_vec(),
         });
         Some(Self { parts, coded, hold: None })
     }
@@ -144,12 +146,16 @@ impl Sieve for Search {
 }
 
 impl Coded {
+    fn going(&self) -> Going<'_> {
+        Going { to: &self.to, path: &self.path, bound: &self.bound }
+    }
+
     /// SECURITY: I7; what cannot be read passes only to servers that no credential is for.
     fn search(&self, is_long: bool) -> Result<(), Misuse> {
         let decoded =
             if is_long { Err(ContentError::TooLong) } else { decode(&self.codings, &self.raw) };
         match decoded {
-            Ok(body) => self.credentials.in_body(&self.to, &self.path, &body).map_or(Ok(()), Err),
+            Ok(body) => self.credentials.in_body(self.going(), &body).map_or(Ok(()), Err),
             Err(error) if self.credentials.binds(&self.to) => {
                 Err(Misuse::Unread { why: error.to_string() })
             }
@@ -207,9 +213,14 @@ pub(super) fn is_of_messages(headers: &[Header]) -> bool {
     })
 }
 
-/// Whether a body with these fields is read as a whole, since a value may be put into it.
-pub(super) fn is_filled(permit: &Permit, path: &str, headers: &[Header]) -> bool {
-    permit.credentials().fills_bodies(permit.to(), path) && Kind::of(headers).is_some()
+/// Whether a body with these fields is read as a whole, since a value may be put into it, or since it
+/// is signed.
+pub(super) fn is_held(permit: &Permit, path: &str, headers: &[Header]) -> bool {
+    let bound = permit.bound_endpoints(path);
+    let going = Going { to: permit.to(), path, bound: &bound };
+    let credentials = permit.credentials();
+    credentials.signs_body(going, headers)
+        || credentials.fills_bodies(going) && Kind::of(headers).is_some()
 }
 
 /// Such a body without its codings; `None` when it has none.
@@ -252,6 +263,5 @@ pub(super) fn fill_message(
         Message::Binary(octets) | Message::Ping(octets) | Message::Pong(octets) => octets,
         Message::Close { reason, .. } => reason.as_bytes(),
     };
-    let path = asked.target.split('?').next().unwrap_or_default();
-    credentials.in_body(asked.to, path, octets).map_or(Ok(None), Err)
+    credentials.in_body(asked.going(), octets).map_or(Ok(None), Err)
 }

@@ -31,6 +31,7 @@ pub(super) fn bound(
         port: Port::new(port).unwrap(),
         path: None,
         placement: Placement::parse(placement).unwrap(),
+        rule: None,
     };
     let credential = Credential {
         name: "model/KEY".to_owned(),

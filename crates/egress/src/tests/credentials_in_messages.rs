@@ -74,7 +74,7 @@ async fn a_value_is_put_into_the_texts_of_its_server() {
     let upstream = echo("").await;
     let port = upstream.port;
     let world = World::new(&endpoint(port, TALK)).await;
-    world.authenticate(&endpoint(port, TALK), bound(1, (HERE, port), &["body"], "re\"al"));
+    world.authenticate(&endpoint(port, TALK), bound(1, (HERE, port), &["message"], "re\"al"));
     let mut client = open(&world, port, "").await;
     for (said, sent) in [
         (format!(r#"{{"token":"{HELD}"}}"#), r#"{"token":"re\"al"}"#),
@@ -88,7 +88,7 @@ async fn a_value_is_put_into_the_texts_of_its_server() {
     }
     // Another value from now on.
     let before =
-        world.authenticate(&endpoint(port, TALK), bound(2, (HERE, port), &["body"], "second"));
+        world.authenticate(&endpoint(port, TALK), bound(2, (HERE, port), &["message"], "second"));
     assert!(before.is_over());
     client.write_all(&text(HELD)).await.unwrap();
     assert_eq!(frame(&mut client).await, (0x81, b"second".to_vec()));

@@ -208,8 +208,18 @@ impl World {
     /// Puts a policy with these credentials in force; returns what counts the requests that were
     /// sent under the one before.
     pub(super) fn authenticate(&self, endpoints: &str, credentials: Arc<Credentials>) -> Sending {
+        self.authenticate_beside(endpoints, "", credentials)
+    }
+
+    /// The same with these rules, too.
+    pub(super) fn authenticate_beside(
+        &self,
+        endpoints: &str,
+        rules: &str,
+        credentials: Arc<Credentials>,
+    ) -> Sending {
         let generation = Generation::new(self.generation.load(Ordering::SeqCst));
-        let in_force = PolicyInForce::new(policy(endpoints), generation, credentials);
+        let in_force = PolicyInForce::new(policy_with(endpoints, rules), generation, credentials);
         self.policy.send_replace(Arc::new(in_force)).sending.clone()
     }
 

@@ -5,6 +5,7 @@ mod binary_literal;
 mod broad_rule;
 mod cover;
 mod covered_rule;
+mod credential_binding;
 mod empty_rule;
 mod guarded_address;
 mod host_alias;
@@ -26,6 +27,7 @@ use crate::document::findings::Findings;
 pub(crate) fn run(document: &Document, findings: &mut Findings) {
     guarded_address::check(document, findings);
     overlap::check_options(document, findings);
+    credential_binding::check(document, findings);
     if findings.has_errors() {
         return;
     }

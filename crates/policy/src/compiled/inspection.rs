@@ -134,7 +134,7 @@ impl<'a> Inspected<'a> {
     }
 }
 
-fn found<'r>(
+pub(super) fn found<'r>(
     rules: &'r [CompiledRule],
     grant: &Grant,
 ) -> Option<(&'r CompiledRule, &'r CompiledEndpoint)> {

@@ -11,6 +11,7 @@
 //! compiled, so they cannot make one slow: hashes are fast and have a fixed seed.
 
 mod binary;
+mod bound;
 pub(crate) mod clause;
 mod connect;
 mod globs;
@@ -76,6 +77,8 @@ pub(crate) struct Index {
     budgeted: SetId,
     /// Clauses of endpoints of mcp that admit only some versions of it.
     versioned: SetId,
+    /// Clauses of endpoints that give requests credentials.
+    binding: SetId,
 }
 
 /// A clause that was found.
@@ -156,6 +159,7 @@ struct Builder {
     query: Vec<Span>,
     budgeted: Vec<Span>,
     versioned: Vec<Span>,
+    binding: Vec<Span>,
 }
 
 /// A place in a list, which a text of 2 MiB cannot make longer than this holds.
@@ -187,6 +191,7 @@ impl Builder {
             query: Vec::new(),
             budgeted: Vec::new(),
             versioned: Vec::new(),
+            binding: Vec::new(),
         }
     }
 
@@ -229,6 +234,9 @@ impl Builder {
         }
         if !endpoint.options.mcp_versions.is_empty() {
             extend(&mut self.versioned, &span);
+        }
+        if endpoint.options.credential_provider.is_some() {
+            extend(&mut self.binding, &span);
         }
     }
 
@@ -280,6 +288,7 @@ impl Builder {
             query: sets.of(self.query),
             budgeted: sets.of(self.budgeted),
             versioned: sets.of(self.versioned),
+            binding: sets.of(self.binding),
             clauses: self.clauses.into(),
             entries: self.entries.into(),
             rests: self.rests.into(),
@@ -305,6 +314,11 @@ impl Index {
     /// Whether some endpoint admits only some versions of MCP.
     pub fn has_mcp_versions(&self) -> bool {
         self.versioned != SetId::EMPTY
+    }
+
+    /// Whether some endpoint gives requests credentials.
+    pub fn has_bindings(&self) -> bool {
+        self.binding != SetId::EMPTY
     }
 
     /// How much of the heap it takes, more or less.

@@ -76,7 +76,7 @@ impl<'a> Judge<'a> {
         };
         let kept = match narrowed {
             None => None,
-            Some(_) => match self.most_specific(&matching) {
+            Some(_) => match index.most_specific(&self.parts, &matching, self.now) {
                 Some(kept) => Some(kept),
                 None => return self.uncovered(),
             },
@@ -87,25 +87,6 @@ impl<'a> Judge<'a> {
             (Verdict::Allow(_) | Verdict::Audit(_), Some(denial)) => Verdict::Audit(denial),
             (verdict, _) => verdict,
         }
-    }
-
-    /// The endpoints of the greatest specificity that cover the connection.
-    fn most_specific(&self, matching: &[super::path::Selector]) -> Option<Union> {
-        let sets = &self.index.sets;
-        for equal in matching.chunk_by(|a, b| a.rank == b.rank) {
-            let mut kept = Union::new();
-            equal.iter().for_each(|selector| sets.put(selector.set, &mut kept));
-            if self.covers(&kept) {
-                return Some(kept);
-            }
-        }
-        let mut whole = Union::new();
-        sets.put(self.index.selectors.whole, &mut whole);
-        self.covers(&whole).then_some(whole)
-    }
-
-    fn covers(&self, kept: &Union) -> bool {
-        self.index.first_in_force(&self.with(&[kept]), self.now).is_some()
     }
 
     /// What a connection must agree with, and more; what is likely the smallest comes first.

@@ -22,13 +22,14 @@ impl Document {
     pub fn unenforced(&self) -> Option<Diagnostic> {
         let (endpoint, asked) =
             self.endpoints().find_map(|endpoint| Some((endpoint, unenforced(endpoint)?)))?;
+        let Unenforced { asked, help } = asked;
         Some(Diagnostic {
             code: "P0420",
             severity: Severity::Error,
             message: format!("this build cannot enforce {asked}"),
             line: endpoint.at.line,
             column: endpoint.at.column,
-            help: Some("remove it, which allows what it was to stop, or the endpoint".to_owned()),
+            help: Some(help.to_owned()),
         })
     }
 
@@ -38,8 +39,33 @@ impl Document {
     }
 }
 
-fn unenforced(endpoint: &Endpoint) -> Option<String> {
-    first(&credentials(&endpoint.options))
+/// What an endpoint asks for that is not done.
+struct Unenforced {
+    asked: String,
+    help: &'static str,
+}
+
+fn unenforced(endpoint: &Endpoint) -> Option<Unenforced> {
+    let options = &endpoint.options;
+    if options.allow_uninspected_credentials {
+        return Some(Unenforced {
+            asked: "`allow_uninspected_credentials`".to_owned(),
+            help: "remove it, or the endpoint: where a credential is bound, connections are read",
+        });
+    }
+    if options.credential_provider.is_some() {
+        return None;
+    }
+    // What is done to requests is done with the credentials that the same endpoint binds.
+    let key = [
+        (options.signing.is_some(), "`credential_signing`"),
+        (options.websocket_credential_rewrite, "`websocket_credential_rewrite`"),
+        (options.request_body_credential_rewrite, "`request_body_credential_rewrite`"),
+    ];
+    Some(Unenforced {
+        asked: format!("{} without a `credential_binding`", first(&key)?),
+        help: "add `credential_binding: { provider: NAME }`, or remove it",
+    })
 }
 
 fn asked_of_requests(endpoint: &Endpoint) -> Option<String> {

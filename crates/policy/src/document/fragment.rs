@@ -2,15 +2,16 @@
 
 use std::ops::RangeInclusive;
 
-use openshell_types::{Host, Port};
+use openshell_types::{Host, Payload, Port};
 
 use super::canonical::{self, Keys};
 use super::findings::{Findings, Position, Spanned};
-use super::model::{Endpoint, Protocol, Rule};
+use super::model::{Endpoint, Protocol, Rule, Signing, SigningMode};
 use super::reader::Fields;
 use super::tree::{Key, Reader, Value};
-use super::{Document, rules};
+use super::{Document, region, rules};
 use crate::check;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::pattern::HostPattern;
 
 /// The endpoints and binaries of a text that is no policy: read and checked as those of a rule.
@@ -36,8 +37,23 @@ pub struct EndpointView<'a> {
     pub allows_uninspected: bool,
     /// `credential_binding.provider`: whose credentials are meant for it.
     pub provider: Option<&'a str>,
-    /// `signing_service` and `signing_region`: what its requests are signed for.
-    pub signing: Option<(&'a str, Option<&'a str>)>,
+    /// What its requests are signed for.
+    pub signing: Option<SigningView<'a>>,
+    /// `request_body_credential_rewrite`.
+    pub fills_bodies: bool,
+    /// `websocket_credential_rewrite`.
+    pub fills_messages: bool,
+}
+
+/// `credential_signing` and what belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SigningView<'a> {
+    /// `signing_service`.
+    pub service: &'a str,
+    /// `signing_region`, or the region that the host says; `None`: neither is there.
+    pub region: Option<&'a str>,
+    /// What is said of the body.
+    pub payload: Payload,
 }
 
 /// The host of an endpoint.
@@ -102,6 +118,35 @@ impl Document {
         self.rules.iter().map(|rule| (rule.key.value.as_str(), rule.key.at))
     }
 
+    /// The endpoints with a `credential_binding` in the order of the text, with the keys of their rules.
+    pub fn bound_endpoints(&self) -> impl Iterator<Item = (&str, EndpointView<'_>)> {
+        self.rules.iter().flat_map(|rule| {
+            let all = rule.endpoints.iter().map(EndpointView::of);
+            let all = all.filter(|view| view.provider.is_some());
+            all.map(|view| (rule.key.value.as_str(), view))
+        })
+    }
+
+    /// The errors of the endpoints whose `credential_binding` names a provider that cannot be bound.
+    /// `why` says of an endpoint what is wrong with its provider, and what would help.
+    pub fn unbindable(
+        &self,
+        why: impl Fn(&EndpointView<'_>) -> Option<(String, String)>,
+    ) -> Vec<Diagnostic> {
+        let all = self.bound_endpoints().filter_map(|(rule, view)| {
+            let (wrong, help) = why(&view)?;
+            Some(Diagnostic {
+                code: "P0422",
+                severity: Severity::Error,
+                message: format!("the rule `{rule}` has a `credential_binding`, and {wrong}"),
+                line: view.at.line,
+                column: view.at.column,
+                help: Some(help),
+            })
+        });
+        all.collect()
+    }
+
     /// The endpoints of all rules in the order of the text.
     pub fn endpoint_views(&self) -> impl Iterator<Item = EndpointView<'_>> {
         self.rules.iter().flat_map(|rule| &rule.endpoints).map(EndpointView::of)
@@ -109,7 +154,15 @@ impl Document {
 }
 
 impl<'a> EndpointView<'a> {
-    fn of(endpoint: &'a Endpoint) -> Self {
+    /// Each port; `None` when there are more than `most`.
+    pub fn numbered_ports(&self, most: usize) -> Option<Vec<Port>> {
+        let numbers =
+            self.ports.iter().flat_map(|range| range.start().number()..=range.end().number());
+        let ports: Vec<Port> = numbers.filter_map(Port::new).take(most.saturating_add(1)).collect();
+        (ports.len() <= most).then_some(ports)
+    }
+
+    pub(crate) fn of(endpoint: &'a Endpoint) -> Self {
         Self {
             at: endpoint.at,
             host: endpoint.host.as_ref().map(|host| match &host.value {
@@ -123,11 +176,27 @@ impl<'a> EndpointView<'a> {
             is_raw: endpoint.raw,
             allows_uninspected: endpoint.options.allow_uninspected_credentials,
             provider: endpoint.options.credential_provider.as_deref(),
-            signing: endpoint
-                .options
-                .signing
-                .as_ref()
-                .map(|signing| (signing.service.as_str(), signing.region.as_deref())),
+            signing: endpoint.options.signing.as_ref().map(|own| SigningView::of(own, endpoint)),
+            fills_bodies: endpoint.options.request_body_credential_rewrite,
+            fills_messages: endpoint.options.websocket_credential_rewrite,
+        }
+    }
+}
+
+impl<'a> SigningView<'a> {
+    fn of(signing: &'a Signing, endpoint: &'a Endpoint) -> Self {
+        let of_host = || match &endpoint.host.as_ref()?.value {
+            HostPattern::Exact(name) => region::of_host(name.as_str()),
+            HostPattern::Address(_) | HostPattern::Wildcard(_) => None,
+        };
+        Self {
+            service: &signing.service,
+            region: signing.region.as_deref().or_else(of_host),
+            payload: match signing.mode {
+                SigningMode::Auto => Payload::AsSaid,
+                SigningMode::Body => Payload::Digest,
+                SigningMode::NoBody => Payload::Unsigned,
+            },
         }
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod node;
 mod options;
 mod patterns;
 pub(crate) mod reader;
+mod region;
 mod requests;
 mod rules;
 mod sections;
@@ -33,7 +34,7 @@ pub(crate) use reader::{did_you_mean, shown};
 
 pub(crate) use canonical::{clause_text, coverage_text, endpoint_text, options_text, trial_text};
 pub(crate) use clause::{METHODS, WEBSOCKET_TEXT};
-pub use fragment::{EndpointHost, EndpointView, Fragment};
+pub use fragment::{EndpointHost, EndpointView, Fragment, SigningView};
 pub(crate) use model::{Binary, Endpoint, Rule};
 pub use model::{OperationType, Protocol};
 pub(crate) use patterns::{check_path, expand};

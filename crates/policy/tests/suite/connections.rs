@@ -13,14 +13,26 @@ fn beyond(endpoint: &str) -> Option<Diagnostic> {
 #[test]
 fn the_first_endpoint_that_asks_for_more_is_named_with_its_line() {
     for (endpoint, asked) in [
-        (", credential_signing: sigv4, signing_service: s3", "`credential_signing`"),
-        (", credential_binding: { provider: corp }", "`credential_binding`"),
+        (", credential_signing: sigv4, signing_service: s3", "`credential_signing` without a"),
         (", allow_uninspected_credentials: true", "`allow_uninspected_credentials`"),
+        (
+            ", protocol: rest, access: full, request_body_credential_rewrite: true",
+            "`request_body_credential_rewrite` without a",
+        ),
+        (
+            ", protocol: websocket, access: full, websocket_credential_rewrite: true",
+            "`websocket_credential_rewrite` without a",
+        ),
+        (
+            ", protocol: rest, access: full, credential_binding: { provider: corp }, \
+             allow_uninspected_credentials: true",
+            "`allow_uninspected_credentials`",
+        ),
     ] {
         let found = beyond(endpoint).unwrap_or_else(|| panic!("{endpoint}"));
         assert_eq!((found.code, found.severity), ("P0420", Severity::Error));
         assert_eq!((found.line, found.column), (7, 9), "{endpoint}");
-        assert!(found.message.ends_with(asked), "{endpoint}: {}", found.message);
+        assert!(found.message.contains(asked), "{endpoint}: {}", found.message);
         assert!(found.help.is_some());
     }
 }
@@ -41,6 +53,11 @@ fn what_is_enforced_asks_for_nothing_more() {
         ", budget: { bytes: 1000 }",
         ", tls: skip",
         ", allowed_ips: [10.0.0.0/8]",
+        ", protocol: rest, access: full, credential_binding: { provider: corp }",
+        ", protocol: rest, access: full, credential_binding: { provider: corp }, \
+         request_body_credential_rewrite: true, websocket_credential_rewrite: true",
+        ", protocol: rest, access: full, credential_binding: { provider: corp }, \
+         credential_signing: 'sigv4:body', signing_service: s3, signing_region: eu-1",
     ] {
         assert_eq!(beyond(endpoint).map(|found| found.line), Some(8), "{endpoint}");
     }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use openshell_policy::{explanation, parse};
 
-/// Codes whose example would be too long or could not be seen.
-const WITHOUT_EXAMPLE: [&str; 3] = ["P0002", "P0007", "P0008"];
+/// Codes whose example would be too long or could not be seen, or that only a gateway finds.
+const WITHOUT_EXAMPLE: [&str; 4] = ["P0002", "P0007", "P0008", "P0422"];
 
 fn sources(folder: &Path, into: &mut Vec<String>) {
     for entry in fs::read_dir(folder).unwrap() {

@@ -15,6 +15,8 @@ mod cases;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod credential_binding;
+#[cfg(test)]
 mod diagnostics;
 #[cfg(test)]
 mod editor;

@@ -280,7 +280,7 @@ fn every_key_has_its_part_in_the_digest() {
         "allow_uninspected_credentials: true".to_owned(),
         "budget: { bytes: 1 }".to_owned(),
         "budget: { bytes: 1, per: day }".to_owned(),
-        "credential_binding: { provider: a }".to_owned(),
+        format!("{rest}, credential_binding: {{ provider: a }}"),
         "credential_signing: sigv4, signing_service: s3".to_owned(),
         "credential_signing: sigv4, signing_service: s3, signing_region: x".to_owned(),
         "protocol: rest, access: read-only".to_owned(),
@@ -322,7 +322,7 @@ fn a_policy_says_whether_it_asks_for_more_than_connections() {
         ("protocol: rest, access: full", true, false),
         ("protocol: grpc, access: full", true, false),
         ("budget: { bytes: 1 }", true, false),
-        ("credential_binding: { provider: a }", true, false),
+        ("protocol: rest, access: full, credential_binding: { provider: a }", true, false),
         ("credential_signing: sigv4, signing_service: s3", true, false),
         ("allow_uninspected_credentials: true", true, false),
     ] {

@@ -1,6 +1,7 @@
 //! What a sandbox's supervisor is to put in force: the policy that a person set, with a rule for each
 //! provider that brings one and for each route of model calls, the credentials, and the routes.
 
+pub(crate) mod bound;
 pub(crate) mod route;
 
 use std::borrow::Cow;
@@ -13,6 +14,9 @@ use openshell_types::{Credential, CredentialSet, Digest, ModelProtocol, SandboxI
 use openshell_wire::{credential, session};
 use thiserror::Error;
 
+use bound::Bound;
+
+use crate::limits::BINDINGS;
 use crate::store::rows::policy::Revision;
 use crate::store::rows::provider::{Attached, Provider};
 use crate::store::rows::route::{Held, StoredRoute};
@@ -59,7 +63,8 @@ pub(crate) async fn compose(store: &Store, id: &SandboxId) -> Result<Composed, C
 impl Composed {
     /// The message for the supervisor.
     pub(crate) fn into_message(self, vault: &Vault) -> Result<session::Policy, ComposeError> {
-        let mut all = Vec::new();
+        let mut all: Vec<Credential> = Vec::new();
+        let bound = Bound::of(&self.text);
         for Attached { provider, placeholders } in &self.attached {
             let profiles = profiles(provider)?;
             for (variable, sealed) in &provider.credentials {
@@ -69,6 +74,7 @@ impl Composed {
                 let secret =
                     secret.map_err(|error| ComposeError::Sealed { name: name.clone(), error })?;
                 let bindings = profiles.iter().flat_map(|own| own.bindings_of(variable));
+                let bindings = bindings.chain(bound.bindings(provider, variable));
                 all.push(Credential {
                     name,
                     placeholder: placeholder.clone(),
@@ -77,6 +83,10 @@ impl Composed {
                     bindings: bindings.collect(),
                 });
             }
+        }
+        if all.iter().map(|one| one.bindings.len()).sum::<usize>() > BINDINGS {
+            let why = format!("credentials are bound to more than {BINDINGS} places");
+            return Err(ComposeError::Policy(why));
         }
         let routes = self.routes.iter().map(|stored| route::compose(stored, vault));
         let routes = routes.collect::<Result<Vec<_>, _>>()?;

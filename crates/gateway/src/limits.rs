@@ -129,6 +129,10 @@ pub(crate) const PROFILES: usize = 256;
 /// Providers of one sandbox; one more is refused.
 pub(crate) const PROVIDERS: usize = 32;
 
+/// Places to which the credentials of one sandbox are bound, each port and each place in a request
+/// counted; with more nothing is put in force. A message to a supervisor has to hold them.
+pub(crate) const BINDINGS: usize = 2048;
+
 /// How long a supervisor may take until nothing is sent with the credentials before. It bounds each
 /// request itself.
 pub(crate) const PROVIDER_WAIT: Duration = Duration::from_secs(15);

@@ -1,19 +1,23 @@
 //! Policies: checked here with the crate that the supervisor enforces them with.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use openshell_policy::{
     Applied, Diagnostic, Difference, Document, MergeError, Operation, Policy, parse,
 };
+use openshell_types::WorkspaceName;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::{App, AppError};
+use crate::compose::bound::{Bound, Unbindable, unbindable};
 use crate::compose::compose;
 use crate::compose::route::RULE_PREFIX;
 use crate::limits::{POLICY_EDIT_RETRIES, POLICY_TEXT, POLICY_WAIT};
 use crate::store::rows::policy::{NewRevision, Revision, Status, Unchanged};
+use crate::store::rows::provider::Attached;
 use crate::store::rows::sandbox::Sandbox;
 
 /// The policy of a sandbox that was given none: the default view, and no network.
@@ -29,7 +33,7 @@ pub(crate) enum Checked {
 }
 
 /// Checks a policy text.
-pub(crate) fn check(text: &str) -> Result<Checked, AppError> {
+fn check(text: &str) -> Result<Checked, AppError> {
     if text.len() > POLICY_TEXT {
         return Err(AppError::invalid("policy", format!("more than {POLICY_TEXT} bytes")));
     }
@@ -121,6 +125,38 @@ pub(crate) enum EditOutcome {
 }
 
 impl App {
+    /// Checks a policy text for a sandbox of a workspace that has these providers.
+    pub(super) async fn check_policy(
+        &self,
+        workspace: &WorkspaceName,
+        text: &str,
+        attached: &[Attached],
+    ) -> Result<Checked, AppError> {
+        let checked = check(text)?;
+        let Checked::Good(revision, mut findings) = checked else { return Ok(checked) };
+        let bound = Bound::of(text);
+        let Some(document) = bound.document() else {
+            return Ok(Checked::Good(revision, findings));
+        };
+        let mut missing: BTreeMap<&str, Unbindable> = BTreeMap::new();
+        let of = |name: &str| attached.iter().map(|one| &one.provider).find(|one| one.name == name);
+        for name in document.bound_endpoints().filter_map(|(_, view)| view.provider) {
+            if of(name).is_none() && !missing.contains_key(name) {
+                let is_there = self.store.provider(workspace, name).await?.is_some();
+                missing.insert(name, not_attached(name, is_there));
+            }
+        }
+        let errors = document.unbindable(|view| {
+            let name = view.provider?;
+            of(name).map_or_else(|| missing.get(name).cloned(), |own| unbindable(own, view))
+        });
+        if errors.is_empty() {
+            return Ok(Checked::Good(revision, findings));
+        }
+        findings.extend(errors);
+        Ok(Checked::Refused(findings))
+    }
+
     /// Sets the policy of a sandbox.
     pub(crate) async fn set_policy(
         &self,
@@ -129,7 +165,9 @@ impl App {
         commit: Commit,
         unchanged: Unchanged,
     ) -> Result<Outcome, AppError> {
-        let (new, findings) = match check(text)? {
+        let attached = self.attached(sandbox).await?;
+        let checked = self.check_policy(&sandbox.workspace, text, &attached).await?;
+        let (new, findings) = match checked {
             Checked::Good(new, findings) => (new, findings),
             Checked::Refused(findings) => return Ok(Outcome::Refused(findings)),
         };
@@ -175,7 +213,9 @@ impl App {
                 let revision = self.settled(sandbox, base.number, commit, changes).await?;
                 return Ok(edited(EditOutcome::Unchanged(revision)));
             }
-            let (new, findings) = match check(&text)? {
+            let attached = self.attached(sandbox).await?;
+            let checked = self.check_policy(&sandbox.workspace, &text, &attached).await?;
+            let (new, findings) = match checked {
                 Checked::Good(new, findings) => (new, findings),
                 Checked::Refused(findings) => {
                     return Ok(edited(EditOutcome::Made(Outcome::Refused(findings))));
@@ -272,6 +312,19 @@ impl Edited {
         let outcome = EditOutcome::Made(Outcome::Refused(findings));
         Self { outcome, warnings: Vec::new(), text: String::new() }
     }
+}
+
+/// Why a provider that the sandbox does not have cannot be bound.
+fn not_attached(name: &str, is_there: bool) -> Unbindable {
+    if is_there {
+        let help = format!(
+            "`openshell sandbox provider attach SANDBOX {name}`, or `--provider {name}` at `openshell \
+             sandbox create`"
+        );
+        return (format!("the provider `{name}` is not attached to the sandbox"), help);
+    }
+    let help = format!("`openshell provider create --name {name} --type generic --credential KEY`");
+    (format!("there is no provider `{name}`"), help)
 }
 
 fn may_change(sandbox: &Sandbox) -> Result<(), AppError> {

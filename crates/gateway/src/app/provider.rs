@@ -7,7 +7,7 @@ use openshell_credential::configured::{configured, missing};
 use openshell_credential::limits::{CONFIG, CREDENTIALS};
 use openshell_credential::profile::Strategy;
 use openshell_credential::{CredentialName, Profile, SecretValue, builtin};
-use openshell_types::{Redacted, SandboxId, SandboxSpec, WorkspaceName};
+use openshell_types::{Redacted, SandboxId, WorkspaceName};
 use tokio::time::{Instant, timeout_at};
 
 use super::page::{Selector, cut, label, size};
@@ -276,19 +276,19 @@ impl App {
     /// The providers that a new sandbox has from the start.
     pub(super) async fn to_attach(
         &self,
-        spec: &SandboxSpec,
+        (workspace, id): (&WorkspaceName, &SandboxId),
         names: &[String],
     ) -> Result<Vec<Attached>, AppError> {
         let mut all: Vec<Attached> = Vec::new();
         for name in names {
-            let found = self.store.provider(&spec.workspace, name).await?;
+            let found = self.store.provider(workspace, name).await?;
             let provider = found
                 .ok_or_else(|| AppError::Precondition(format!("provider '{name}' not found")))?;
             if all.iter().any(|other| other.provider.id == provider.id) {
                 continue;
             }
             goes_with(&provider, &all)?;
-            let placeholders = placeholders(&self.vault, &spec.id, &provider, BTreeMap::new())?;
+            let placeholders = placeholders(&self.vault, id, &provider, BTreeMap::new())?;
             all.push(Attached { provider, placeholders });
         }
         Ok(all)

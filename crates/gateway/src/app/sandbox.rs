@@ -11,7 +11,7 @@ use rustix::process::{getegid, geteuid};
 use tokio::time::timeout;
 
 use super::page::{Selector, cut, size};
-use super::policy::{Checked, DEFAULT, check};
+use super::policy::{Checked, DEFAULT};
 use super::workspace::Scope;
 use super::{App, AppError, mounts};
 use crate::auth::Ctx;
@@ -74,7 +74,9 @@ impl App {
             ctx.require_unix("host paths are taken over the gateway's Unix socket only")?;
         }
         let text = if create.policy.is_empty() { DEFAULT } else { &create.policy };
-        let (policy, findings) = match check(text)? {
+        let id = new_id()?;
+        let attached = self.to_attach((&workspace, &id), &create.providers).await?;
+        let (policy, findings) = match self.check_policy(&workspace, text, &attached).await? {
             Checked::Good(policy, findings) => (policy, findings),
             Checked::Refused(findings) => return Ok(Created::Refused(findings)),
         };
@@ -83,7 +85,7 @@ impl App {
         let mut new = NewSandbox {
             spec: SandboxSpec {
                 version: SandboxSpec::VERSION,
-                id: new_id()?,
+                id,
                 name: name(&create.name)?,
                 workspace,
                 command: create.command,
@@ -101,9 +103,8 @@ impl App {
             requested: create.requested,
             ephemeral: create.ephemeral,
             policy,
-            attached: Vec::new(),
+            attached,
         };
-        new.attached = self.to_attach(&new.spec, &create.providers).await?;
         let routes = self.store.routes(&new.spec.workspace, None).await?;
         check_composed(&new, &routes)?;
         self.insert(&mut new, create.name.is_empty()).await?;

@@ -10,6 +10,7 @@
 
 mod access;
 mod attach;
+mod bound;
 mod edits;
 mod exec;
 mod policy;

@@ -17,7 +17,7 @@ fn text(text: &str) -> native::ProfileText {
     native::ProfileText { text: text.into(), file: "acme.yaml".into() }
 }
 
-fn import<const N: usize>(texts: [&str; N]) -> native::ImportProfilesRequest {
+pub fn import<const N: usize>(texts: [&str; N]) -> native::ImportProfilesRequest {
     native::ImportProfilesRequest { profiles: texts.map(text).into(), workspace_scope: scope() }
 }
 

@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 
 use crate::support::{World, create, scope};
 
-async fn provider(
+pub async fn provider(
     world: &World,
     (name, kind): (&str, &str),
     config: &[(&str, &str)],
@@ -33,7 +33,7 @@ async fn provider(
     world.v1().create_provider(request).await.map(drop)
 }
 
-async fn attach(world: &World, name: &str) -> v1::Sandbox {
+pub async fn attach(world: &World, name: &str) -> v1::Sandbox {
     let request = v1::AttachSandboxProviderRequest {
         sandbox: "one".into(),
         provider: name.into(),
@@ -43,7 +43,7 @@ async fn attach(world: &World, name: &str) -> v1::Sandbox {
     world.v1().attach_sandbox_provider(request).await.unwrap().into_inner().sandbox.unwrap()
 }
 
-async fn detach(world: &World, name: &str) -> v1::Sandbox {
+pub async fn detach(world: &World, name: &str) -> v1::Sandbox {
     let request = v1::DetachSandboxProviderRequest {
         sandbox: "one".into(),
         provider: name.into(),
@@ -64,7 +64,7 @@ async fn state(world: &World, name: &str) -> v1::ProviderReadinessState {
     answer.status.unwrap().state()
 }
 
-fn id(sandbox: &v1::Sandbox) -> &str {
+pub fn id(sandbox: &v1::Sandbox) -> &str {
     &sandbox.metadata.as_ref().unwrap().id
 }
 

@@ -7,6 +7,8 @@ use openshell_testkit::harness::{self, Case};
 #[cfg(test)]
 mod agent;
 #[cfg(test)]
+mod bound;
+#[cfg(test)]
 mod changes;
 #[cfg(test)]
 mod echo;
@@ -35,6 +37,9 @@ fn main() -> ExitCode {
         placed::i05_i15_another_credential_is_denied_where_one_is_bound,
         placed::i09_a_tunnel_to_a_bound_server_is_read,
         echo::i03_a_server_that_echoes_tells_no_value,
+        bound::a_policy_binds_a_credential_to_the_programs_of_its_rule,
+        bound::i02_another_program_and_a_detached_provider_get_nothing,
+        bound::i10_keys_that_a_policy_binds_sign_for_its_programs_alone,
         redirect::i04_a_redirection_takes_no_credential_along,
         git::git_clones_and_pushes_with_a_token_that_it_does_not_have,
         rotation::i13_values_change_and_go_while_requests_are_sent,

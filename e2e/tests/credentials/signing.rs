@@ -18,7 +18,7 @@ const FOLDER: &str = "/opt/openshell-tests/python";
 const HOST: &str = "s3.eu-central-1.amazonaws.com";
 
 /// The real values, by the variables of the sandbox.
-const REAL: [(&str, &str); 3] = [
+pub const REAL: [(&str, &str); 3] = [
     ("AWS_ACCESS_KEY_ID", "ASIACANARYCANARY2345"),
     ("AWS_SECRET_ACCESS_KEY", "canary/SECRET+canarySECRETcanarySECRET0001"),
     ("AWS_SESSION_TOKEN", "canaryTOKEN/canaryTOKEN+canaryTOKENcanaryTOKEN0001=="),
@@ -46,10 +46,10 @@ pub fn missing() -> Option<String> {
 }
 
 /// A server of S3 that knows the real keys.
-struct Store(Server);
+pub struct Store(Server);
 
 impl Store {
-    fn start(w: &World) -> Self {
+    pub fn start(w: &World) -> Self {
         let names = ["KEY_ID", "SECRET", "TOKEN"].into_iter();
         let keys = names.zip(REAL.map(|(_, real)| real));
         let environment: Vec<_> =
@@ -58,7 +58,7 @@ impl Store {
     }
 
     /// Each request that it got.
-    fn requests(&self) -> Vec<Value> {
+    pub fn requests(&self) -> Vec<Value> {
         self.0.out().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 }
@@ -78,12 +78,12 @@ fn start<'p>(product: &'p Product, w: &World) -> Sandbox<'p> {
 }
 
 /// A script with the command line of AWS as `s3`.
-fn with_s3(script: &str) -> String {
+pub fn with_s3(script: &str) -> String {
     format!("s3() {{ PYTHONPATH={FOLDER} /usr/bin/python3 -m awscli s3 \"$@\"; }}\n{script}")
 }
 
 /// The predicates of what was denied, as soon as there are so many.
-fn denied(sandbox: &Sandbox<'_>, count: usize) -> Vec<String> {
+pub fn denied(sandbox: &Sandbox<'_>, count: usize) -> Vec<String> {
     let log = sandbox.log();
     eventually("the denials are on record", || {
         let all = log.requests().into_iter();

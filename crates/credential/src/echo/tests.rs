@@ -124,6 +124,7 @@ fn i03_only_what_is_sent_to_a_server_is_looked_for_there() {
         port: Port::new(443).unwrap(),
         path: None,
         placement: Placement::parse(placement).unwrap(),
+        rule: None,
     };
     let one = |secret: &str, bindings| Credential {
         name: "a/KEY".to_owned(),

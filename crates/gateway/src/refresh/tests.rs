@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use http::StatusCode;
 use openshell_credential::builtin;
 use openshell_credential::profile::Strategy;
@@ -96,6 +98,28 @@ fn i08_of_a_refusal_only_the_words_of_the_standard_are_told() {
         let failure = refused(status, "<html>canary</html>");
         assert_eq!((failure.code.as_str(), failure.recovery), ("unexpected_status", recovery));
     }
+}
+
+#[test]
+fn i08_a_refusal_that_repeats_a_secret_in_base64_is_not_told() {
+    let own = material(&[("client_id", "me"), ("client_secret", "canary?>~/shh")]);
+    let told = |said: &str| {
+        let body = format!(r#"{{"error":"invalid_client","error_description":"{said}"}}"#);
+        let failure = read(StatusCode::UNAUTHORIZED, body.as_bytes(), &own).unwrap_err();
+        failure.message.contains(said)
+    };
+    for pair in ["me:canary%3F%3E%7E%2Fshh", "me:canary?>~/shh", "a:canary?>~/shh", "canary?>~/shh"]
+    {
+        for said in [BASE64_STANDARD.encode(pair), BASE64_URL_SAFE_NO_PAD.encode(pair)] {
+            assert!(!told(&format!("Basic {said} is wrong")), "{pair}");
+        }
+    }
+    assert!(told("Basic bWU6Y2FuYXJ5 is wrong"));
+    // One so short that it has hardly a letter of its own.
+    let short = material(&[("client_id", "me"), ("client_secret", "x")]);
+    let body = br#"{"error":"invalid_client","error_description":"no such client"}"#;
+    let failure = read(StatusCode::UNAUTHORIZED, body, &short).unwrap_err();
+    assert!(failure.message.ends_with(": no such client"), "{failure}");
 }
 
 #[test]

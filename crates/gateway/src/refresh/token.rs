@@ -199,12 +199,31 @@ impl Answer {
     }
 }
 
-/// SECURITY: I8; a server may say what it was sent. Then nothing that it says is repeated.
+/// SECURITY: I8; a server may say what it was sent, as it is or as it stood in a form or in `Basic`.
+/// Then nothing that it says is repeated.
 fn tells(text: &str, material: &Material) -> bool {
     let lower = text.to_ascii_lowercase();
+    let base64 = text.replace('-', "+").replace('_', "/");
     material.secrets().any(|secret| {
-        let encoded = encode(secret).to_ascii_lowercase();
-        text.contains(secret) || lower.contains(&encoded)
+        let encoded = encode(secret);
+        text.contains(secret)
+            || lower.contains(&encoded.to_ascii_lowercase())
+            || is_within(&base64, secret.as_bytes())
+            || is_within(&base64, encoded.as_bytes())
+    })
+}
+
+/// Whether octets stand in a text in Base64, whatever stands around them there.
+fn is_within(base64: &str, octets: &[u8]) -> bool {
+    (0..3_usize).any(|before| {
+        let mut padded = Zeroizing::new(vec![0; before]);
+        padded.extend_from_slice(octets);
+        let encoded = Zeroizing::new(BASE64_STANDARD.encode(padded.as_slice()));
+        // Of six bits each; the first and the last can be a neighbour's, too. Three letters stand in
+        // many words.
+        let begin = before.saturating_mul(8).div_ceil(6);
+        let end = padded.len().saturating_mul(8) / 6;
+        encoded.get(begin..end).is_some_and(|own| own.len() > 3 && base64.contains(own))
     })
 }
 

@@ -1,8 +1,7 @@
 //! How much may pass an endpoint. What was used is counted elsewhere; here stand what is counted
 //! together, and when a budget is whole again.
 
-use jiff::Timestamp;
-use openshell_types::Digest;
+use openshell_types::{Digest, Period};
 use smallvec::SmallVec;
 
 use crate::document::{Endpoint, Rule, coverage_text};
@@ -16,55 +15,6 @@ pub struct Budget {
     pub bytes: Option<u64>,
     /// How long a window is.
     pub per: Period,
-}
-
-/// After what time a budget is whole again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Period {
-    /// With each minute of UTC.
-    Minute,
-    /// With each hour of UTC.
-    Hour,
-    /// With each day of UTC.
-    Day,
-    /// Never: it is the sandbox's.
-    #[default]
-    Sandbox,
-}
-
-impl Period {
-    /// The number of the window that is open; later ones have greater numbers.
-    pub fn window(self, now: Timestamp) -> i64 {
-        match self.seconds() {
-            Some(length) => now.as_second().div_euclid(length),
-            None => 0,
-        }
-    }
-
-    /// When a window ends and the next one opens; `None`: never.
-    pub fn end(self, window: i64) -> Option<Timestamp> {
-        let next = window.checked_add(1)?.checked_mul(self.seconds()?)?;
-        Timestamp::from_second(next).ok()
-    }
-
-    /// The word in the text.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Minute => "minute",
-            Self::Hour => "hour",
-            Self::Day => "day",
-            Self::Sandbox => "sandbox",
-        }
-    }
-
-    const fn seconds(self) -> Option<i64> {
-        match self {
-            Self::Minute => Some(60),
-            Self::Hour => Some(3600),
-            Self::Day => Some(24 * 3600),
-            Self::Sandbox => None,
-        }
-    }
 }
 
 /// What is counted together: all that an endpoint covers, within windows of one length. It is the

@@ -36,7 +36,7 @@ mod words;
 pub mod yaml;
 
 pub use binary::{BinaryTable, Binding};
-pub use budget::{Budget, BudgetId, Budgets, CoveringBudget, Period};
+pub use budget::{Budget, BudgetId, Budgets, CoveringBudget};
 pub use decision::{
     AddressRefusal, BoundEndpoint, Caller, Decision, Denial, Destination, Grant, Predicate, Program,
 };

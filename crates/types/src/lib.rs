@@ -3,6 +3,7 @@
 //! A value of these types came through its `parse`, so no later layer checks it again. There is no
 //! I/O here, no clock and no randomness; what makes a fresh id passes the random bytes in.
 
+mod budget;
 mod credential;
 mod digest;
 mod file;
@@ -14,6 +15,7 @@ mod redacted;
 mod route;
 mod spec;
 
+pub use budget::{CallBudget, CallBudgetError, Period};
 pub use credential::{
     Binding, CREDENTIAL, Credential, CredentialSet, Payload, Placement, PlacementError, SigV4,
     SigV4Part,

@@ -4,9 +4,11 @@ mod trials;
 
 use std::collections::BTreeMap;
 
+use openshell_types::Period;
+
 use super::model::{
     Access, Budget, Clause, Enforcement, OperationChoice, OperationType, Options, PathCase,
-    Patterns, Period, PersistedQuery, Protocol, Signing, SigningMode,
+    Patterns, PersistedQuery, Protocol, Signing, SigningMode,
 };
 use super::tree::{Key, Layout, Reader, Value};
 use super::{Binary, Document, Endpoint, Rule};

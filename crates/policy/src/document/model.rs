@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use openshell_types::Digest;
 
 use super::findings::{Position, Spanned};
-pub(crate) use crate::budget::{Budget, Period};
+pub(crate) use crate::budget::Budget;
 use crate::pattern::{HostPattern, Network, PortRange};
 
 /// One entry of `network_policies`.

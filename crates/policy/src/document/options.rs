@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use openshell_types::Period;
+
 use super::findings::{Findings, Position};
 use super::model::{
-    Budget, OperationType, Options, Period, PersistedQuery, Protocol, Signing, SigningMode,
+    Budget, OperationType, Options, PersistedQuery, Protocol, Signing, SigningMode,
 };
 use super::node::{Entry, Kind, Node};
 use super::reader::{Fields, choice, list, number, shown, text, wrong_type};
@@ -334,12 +336,7 @@ fn budget(
     let bytes_at = fields.place_of("bytes");
     let bytes = amount("bytes", &mut fields, findings);
     let per = fields.text("per", findings).and_then(|word| {
-        let choices = [
-            ("minute", Period::Minute),
-            ("hour", Period::Hour),
-            ("day", Period::Day),
-            ("sandbox", Period::Sandbox),
-        ];
+        let choices = Period::ALL.map(|period| (period.as_str(), period));
         choice(&word, "per", &choices, findings)
     });
     fields.refuse_rest(findings);

@@ -1,10 +1,8 @@
 //! Which budgets cover what, what is counted together over changes of a policy, and windows of time.
 
 use jiff::Timestamp;
-use openshell_policy::{
-    BinaryTable, Binding, BudgetId, Caller, Destination, Period, Policy, Program,
-};
-use openshell_types::{FileId, HostName, Port};
+use openshell_policy::{BinaryTable, Binding, BudgetId, Caller, Destination, Policy, Program};
+use openshell_types::{FileId, HostName, Period, Port};
 
 fn caller(inode: u64) -> Caller {
     let file = FileId { device: 1, inode };

@@ -246,6 +246,27 @@ pub const CALLER_IDLE: Duration = Duration::from_secs(2 * 60);
 /// How long such a caller may take to answer a ping of HTTP/2; then its connection is closed.
 pub const CALLER_PING: Duration = Duration::from_secs(20);
 
+/// Octets of the body of a call for which there is room when it begins; then it is doubled as they
+/// come.
+pub const BODY_FIRST: usize = 4 * 1024;
+
+/// How long the body of a call waits for room, while it holds what it has; then it is refused.
+pub const BODY_ROOM: Duration = Duration::from_secs(10);
+
+/// Calls at once over one HTTP/2 connection to a backend; one more takes another. Servers let at
+/// least 100 streams be open (RFC 9113, section 6.5.2).
+pub const WIRE_CALLS: usize = 64;
+
+/// The same, over all connections; one more is refused.
+pub const BACKEND_CALLS: usize = 512;
+
+/// Octets of one backend's answer over HTTP/2 that are taken before the caller took them.
+pub const WIRE_STREAM_WINDOW: u32 = 256 * 1024;
+
+/// The same, of all answers over one connection: those whose callers read nothing leave room for all
+/// others.
+pub const WIRE_WINDOW: u32 = 64 * WIRE_STREAM_WINDOW;
+
 /// How long a kept connection to a backend is given to be ready for a call; then another is taken.
 pub const WIRE_READY: Duration = Duration::from_millis(100);
 

@@ -1,7 +1,7 @@
 //! Connections to backends, which outlive a call.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::header::HOST;
@@ -13,6 +13,7 @@ use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use openshell_inference::Outgoing;
 use openshell_types::BaseUrl;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -26,8 +27,11 @@ use crate::tls::{Alpn, Protocol, negotiated};
 use crate::upstream_proxy::{Use, reach};
 
 /// The connections that wait for their next call.
-#[derive(Default)]
-pub(crate) struct Backends(Mutex<HashMap<Place, Vec<Waiting>>>);
+pub(crate) struct Backends {
+    waiting: Mutex<HashMap<Place, Vec<Waiting>>>,
+    /// One for each call over HTTP/2 that may be under way.
+    calls: Arc<Semaphore>,
+}
 
 /// A backend's server.
 type Place = (bool, openshell_types::Authority);
@@ -41,8 +45,36 @@ struct Waiting {
 pub(super) enum Wire {
     /// With what drives it, which ends with it: what was not sent yet is held no longer.
     Http1 { own: http1::SendRequest<Full<Bytes>>, _driver: AbortOnDropHandle<()> },
-    /// Shared by all calls to its server.
-    Http2(http2::SendRequest<Full<Bytes>>),
+    /// Shared by several calls to its server.
+    Http2(Shared),
+}
+
+/// A connection of HTTP/2. SECURITY: N1, N2; there are so few calls over it at once that answers which
+/// nobody reads never take the whole window of it.
+pub(super) struct Shared {
+    own: http2::SendRequest<Full<Bytes>>,
+    /// One for each call more that may be under way over it.
+    calls: Arc<Semaphore>,
+    /// The place of one call among those, and among those of all connections.
+    call: Option<[OwnedSemaphorePermit; 2]>,
+}
+
+impl Shared {
+    fn new(own: http2::SendRequest<Full<Bytes>>) -> Self {
+        Self { own, calls: Arc::new(Semaphore::new(limits::WIRE_CALLS)), call: None }
+    }
+
+    /// The same connection for one call more, if there is room for it there and among `all`.
+    fn for_call(&self, all: &Arc<Semaphore>) -> Option<Self> {
+        let (own, calls) = (self.own.clone(), Arc::clone(&self.calls));
+        let place = Arc::clone(&calls).try_acquire_owned().ok()?;
+        let call = Some([place, Arc::clone(all).try_acquire_owned().ok()?]);
+        Some(Self { own, calls, call })
+    }
+
+    fn is_idle(&self) -> bool {
+        self.calls.available_permits() == limits::WIRE_CALLS
+    }
 }
 
 /// A call was not sent.
@@ -51,6 +83,13 @@ pub(super) enum Unsent {
     Again,
     /// It may have been sent.
     Failed(Failure),
+}
+
+impl Default for Backends {
+    fn default() -> Self {
+        let calls = Arc::new(Semaphore::new(limits::BACKEND_CALLS));
+        Self { waiting: Mutex::default(), calls }
+    }
 }
 
 impl Backends {
@@ -67,37 +106,43 @@ impl Backends {
     fn pop(&self, place: &Place) -> Option<Wire> {
         let mut all = self.lock();
         let waiting = all.get_mut(place)?;
-        loop {
-            let Waiting { wire, since } = waiting.pop()?;
-            match &wire {
-                Wire::Http2(own) if !own.is_closed() => {
-                    let shared = Wire::Http2(own.clone());
-                    waiting.push(Waiting { wire: shared, since });
-                    return Some(wire);
-                }
-                Wire::Http1 { own, .. }
-                    if !own.is_closed() && since.elapsed() < limits::LINE_IDLE =>
-                {
-                    return Some(wire);
-                }
-                _ => {}
+        prune(waiting);
+        for Waiting { wire, since } in waiting.iter_mut() {
+            if let Wire::Http2(shared) = wire
+                && let Some(call) = shared.for_call(&self.calls)
+            {
+                *since = Instant::now();
+                return Some(Wire::Http2(call));
             }
+        }
+        let last = waiting.iter().rposition(|own| matches!(own.wire, Wire::Http1 { .. }))?;
+        Some(waiting.remove(last).wire)
+    }
+
+    /// Keeps a connection for the next call; one that is shared is kept already.
+    pub(super) fn put(&self, base: &BaseUrl, wire: Wire) {
+        if !matches!(&wire, Wire::Http2(Shared { call: Some(_), .. })) {
+            self.keep(base, wire);
         }
     }
 
-    /// Keeps a connection for the next call.
-    pub(super) fn put(&self, base: &BaseUrl, wire: Wire) {
+    /// Shares a new connection, and takes the first call's place on it.
+    fn share(&self, base: &BaseUrl, shared: Shared) -> Result<Wire, Refusal> {
+        let call = shared.for_call(&self.calls).ok_or_else(|| {
+            let detail = format!("{} calls are under way", limits::BACKEND_CALLS);
+            Refusal::unreachable("calls", detail)
+        })?;
+        self.keep(base, Wire::Http2(shared));
+        Ok(Wire::Http2(call))
+    }
+
+    fn keep(&self, base: &BaseUrl, wire: Wire) {
         if wire.is_closed() {
             return;
         }
         let mut all = self.lock();
         all.retain(|_, waiting| {
-            waiting.retain(|own| match &own.wire {
-                Wire::Http1 { own: wire, .. } => {
-                    !wire.is_closed() && own.since.elapsed() < limits::LINE_IDLE
-                }
-                Wire::Http2(wire) => !wire.is_closed(),
-            });
+            prune(waiting);
             !waiting.is_empty()
         });
         let waiting = all.entry(place(base)).or_default();
@@ -106,9 +151,31 @@ impl Backends {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Place, Vec<Waiting>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// One for each call over HTTP/2 that may be under way.
+    #[cfg(test)]
+    pub(crate) const fn calls(&self) -> &Arc<Semaphore> {
+        &self.calls
     }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Place, Vec<Waiting>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Drops the connections that are of no more use. One of HTTP/2 stays for as long as it is open; more
+/// than one do while they are used.
+fn prune(waiting: &mut Vec<Waiting>) {
+    let mut has_one = false;
+    waiting.retain(|Waiting { wire, since }| {
+        let is_fresh = since.elapsed() < limits::LINE_IDLE;
+        !wire.is_closed()
+            && match wire {
+                Wire::Http1 { .. } => is_fresh,
+                Wire::Http2(shared) => {
+                    !std::mem::replace(&mut has_one, true) || is_fresh || !shared.is_idle()
+                }
+            }
+    });
 }
 
 fn place(base: &BaseUrl) -> Place {
@@ -144,14 +211,14 @@ pub(super) async fn dial(
     if is_http2 {
         let mut client = http2::Builder::new(TokioExecutor::new());
         client
-            .initial_stream_window_size(limits::STREAM_WINDOW)
-            .initial_connection_window_size(limits::CONNECTION_WINDOW);
+            .initial_stream_window_size(limits::WIRE_STREAM_WINDOW)
+            .initial_connection_window_size(limits::WIRE_WINDOW);
         let (wire, connection) = client.handshake(stream).await.map_err(broken)?;
         tokio::spawn(async move {
             let _place = place;
             connection.await
         });
-        Ok(Wire::Http2(wire))
+        context.backends.share(base, Shared::new(wire))
     } else {
         let mut client = http1::Builder::new();
         // A body is written from where it is: its copy would take room that nobody counts.
@@ -171,7 +238,7 @@ impl Wire {
     fn is_closed(&self) -> bool {
         match self {
             Self::Http1 { own, .. } => own.is_closed(),
-            Self::Http2(own) => own.is_closed(),
+            Self::Http2(shared) => shared.own.is_closed(),
         }
     }
 
@@ -180,18 +247,10 @@ impl Wire {
         let ready = async {
             match self {
                 Self::Http1 { own, .. } => own.ready().await,
-                Self::Http2(own) => own.ready().await,
+                Self::Http2(shared) => shared.own.ready().await,
             }
         };
         matches!(timeout(limits::WIRE_READY, ready).await, Ok(Ok(())))
-    }
-
-    /// What others can use of it while a call is under way.
-    pub(super) fn shared(&self) -> Option<Self> {
-        match self {
-            Self::Http1 { .. } => None,
-            Self::Http2(own) => Some(Self::Http2(own.clone())),
-        }
     }
 
     /// Sends a call and waits for the head of its answer.
@@ -217,7 +276,7 @@ impl Wire {
         *request.headers_mut() = headers;
         let sent = match self {
             Self::Http1 { own, .. } => own.try_send_request(request).await,
-            Self::Http2(own) => own.try_send_request(request).await,
+            Self::Http2(shared) => shared.own.try_send_request(request).await,
         };
         sent.map_err(unsent)
     }

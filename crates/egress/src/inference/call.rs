@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Request, Version};
 use http_body_util::{BodyExt, Either, Full};
@@ -12,11 +12,11 @@ use jiff::Timestamp;
 use openshell_inference::{BODY, Call, Outgoing, Refused};
 use openshell_types::{Authority, Host, HostName, ModelProtocol, Port, Route};
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use super::answer::{Kept, Reply, Search, pass_on};
-use super::backend::{Unsent, Wire, dial};
+use super::backend::{Unsent, dial};
 use super::failure::Failure;
 use super::record::CallRecord;
 use super::visit::Visit;
@@ -130,17 +130,13 @@ async fn exchange(
             Some(wire) => wire,
             None => {
                 may_be_stale = false;
-                let wire = dial(context, permit.for_backend(&base.authority), base).await?;
-                if let Some(shared) = wire.shared() {
-                    context.backends.put(base, shared);
-                }
-                wire
+                dial(context, permit.for_backend(&base.authority), base).await?
             }
         };
         // SECURITY: I13; from here on the state of before is not over until this is sent.
         let sending = policy.sending.begin();
         if context.policy.borrow().state() != policy.state() {
-            put(context, &route, wire);
+            context.backends.put(base, wire);
             continue;
         }
         let answer = while_sent(wire.send(base, outgoing), Sent(Some(sending)));
@@ -203,13 +199,6 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-fn put(context: &Context, route: &Route, wire: Wire) {
-    // What is shared is kept already.
-    if wire.shared().is_none() {
-        context.backends.put(&route.base, wire);
-    }
-}
-
 /// The backend of a protocol, and the permit of this caller for it, under the policy in force.
 fn permitted(
     context: &Context,
@@ -246,24 +235,72 @@ async fn collect(
     let length = body.size_hint().exact().map_or(Ok(BODY), usize::try_from);
     let length = length.ok().filter(|length| *length <= BODY).ok_or(Refused::TooLong)?;
     let read = async {
-        // One with a coding may become as long as any.
-        let most = if headers.contains_key(CONTENT_ENCODING) { BODY } else { length };
-        let room = Arc::clone(&context.bodies).acquire_many_owned(kib(most)).await.ok();
-        let mut all = BytesMut::with_capacity(length.min(limits::RELAY_BUFFER));
+        let mut gathered = Gathered::new(context, length);
         while let Some(frame) = body.frame().await {
             let gone = |error: hyper::Error| {
                 let detail = format!("the caller went away: {error}");
                 Refusal::no_request("no_request", &detail)
             };
             let Ok(data) = frame.map_err(gone)?.into_data() else { continue };
-            if all.len().saturating_add(data.len()) > BODY {
-                return Err(Refused::TooLong.into());
-            }
-            all.extend_from_slice(&data);
+            gathered.push(&data).await?;
         }
-        Ok((all.freeze(), room))
+        if headers.contains_key(CONTENT_ENCODING) {
+            // Without its coding it may become as long as any.
+            gathered.claim(gathered.bytes.len().saturating_add(BODY)).await?;
+        }
+        Ok((gathered.bytes.into(), gathered.room))
     };
     timeout(limits::BODY_TIMEOUT, read).await.unwrap_or_else(|_| {
         Err(Refusal::no_request("body_timeout", "the body did not come in time").into())
     })
+}
+
+/// A body that is being read. SECURITY: N6; it takes room for what came of it, and not for what its
+/// head promises.
+struct Gathered {
+    bytes: Vec<u8>,
+    room: Option<OwnedSemaphorePermit>,
+    rooms: Arc<Semaphore>,
+    /// Octets that it will have at most.
+    most: usize,
+}
+
+impl Gathered {
+    fn new(context: &Context, most: usize) -> Self {
+        Self { bytes: Vec::new(), room: None, rooms: Arc::clone(&context.bodies), most }
+    }
+
+    async fn push(&mut self, data: &[u8]) -> Result<(), Failure> {
+        let length = self.bytes.len().saturating_add(data.len());
+        if length > BODY {
+            return Err(Refused::TooLong.into());
+        }
+        if length > self.bytes.capacity() {
+            let twice = self.bytes.capacity().saturating_mul(2).max(limits::BODY_FIRST);
+            let size = length.max(twice.min(self.most));
+            self.claim(size).await?;
+            self.bytes.reserve_exact(size.saturating_sub(self.bytes.len()));
+        }
+        self.bytes.extend_from_slice(data);
+        Ok(())
+    }
+
+    /// Takes room for so many octets in all. SECURITY: N6; bodies that wait for each other's room do
+    /// so for a while, and not until their time is up.
+    async fn claim(&mut self, octets: usize) -> Result<(), Failure> {
+        let has = self.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = kib(octets).saturating_sub(u32::try_from(has).unwrap_or(u32::MAX));
+        if more == 0 {
+            return Ok(());
+        }
+        let room = Arc::clone(&self.rooms).acquire_many_owned(more);
+        let Ok(Ok(room)) = timeout(limits::BODY_ROOM, room).await else {
+            return Err(Failure::NoRoom);
+        };
+        match &mut self.room {
+            Some(own) => own.merge(room),
+            own @ None => *own = Some(room),
+        }
+        Ok(())
+    }
 }

@@ -17,6 +17,8 @@ pub(super) enum Failure {
     Refused(Refused),
     /// The policy does not let its caller, or the backend cannot be reached.
     Refusal(Refusal),
+    /// There is no room for its body.
+    NoRoom,
     /// The backend broke off before its answer began.
     Broken(String),
     /// The backend was silent for this many seconds.
@@ -41,7 +43,7 @@ impl Failure {
             Self::Refused(Refused::NoRoute(_) | Refused::Expired(_)) => Outcome::Failed,
             Self::Refused(_) => Outcome::Denied,
             Self::Refusal(refusal) if refusal.is_denial() => Outcome::Denied,
-            Self::Refusal(_) | Self::Broken(_) | Self::Silent(_) => Outcome::Failed,
+            Self::Refusal(_) | Self::NoRoom | Self::Broken(_) | Self::Silent(_) => Outcome::Failed,
         }
     }
 
@@ -49,6 +51,10 @@ impl Failure {
         let (predicate, detail) = match self {
             Self::Refused(refused) => (refused.predicate(), refused.to_string()),
             Self::Refusal(refusal) => return refusal.to_reason(),
+            Self::NoRoom => {
+                let detail = "too many bodies of calls are on their way; try again";
+                ("too_many_bodies", detail.to_owned())
+            }
             Self::Broken(why) => ("backend_broke", format!("the backend broke off: {why}")),
             Self::Silent(seconds) => {
                 ("backend_silent", format!("the backend was silent for {seconds} seconds"))
@@ -63,6 +69,7 @@ impl Failure {
             Self::Refusal(refusal) => {
                 StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_GATEWAY)
             }
+            Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken(_) => StatusCode::BAD_GATEWAY,
             Self::Silent(_) => StatusCode::GATEWAY_TIMEOUT,
         }

@@ -17,9 +17,9 @@ use super::world::*;
 
 pub(super) const NAME: &str = "host.openshell.internal";
 
-/// A server with a certificate for [`NAME`] of an authority of its own, whose list in PEM comes
-/// with it. It speaks what of `alpn` the client offers, and nothing else.
-pub(super) async fn server(alpn: &[&str]) -> (Upstream, Vec<u8>) {
+/// A server's side of TLS with a certificate for [`NAME`] of an authority of its own, whose list in
+/// PEM comes with it. It speaks what of `alpn` the client offers, and nothing else.
+pub(super) fn acceptor(alpn: &[&str]) -> (TlsAcceptor, Vec<u8>) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -35,7 +35,12 @@ pub(super) async fn server(alpn: &[&str]) -> (Upstream, Vec<u8>) {
         .with_single_cert(vec![leaf.der().clone()], secret)
         .unwrap();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    (TlsAcceptor::from(Arc::new(config)), ca.into_bytes())
+}
+
+/// A server with such a certificate.
+pub(super) async fn server(alpn: &[&str]) -> (Upstream, Vec<u8>) {
+    let (acceptor, ca_file) = acceptor(alpn);
     let is_early = alpn.contains(&"early");
     let upstream = Upstream::serve(move |stream, seen| {
         let acceptor = acceptor.clone();
@@ -52,7 +57,7 @@ pub(super) async fn server(alpn: &[&str]) -> (Upstream, Vec<u8>) {
         }
     })
     .await;
-    (upstream, ca.into_bytes())
+    (upstream, ca_file)
 }
 
 /// Answers each request without a body with its own first line.

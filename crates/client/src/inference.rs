@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use openshell_types::{CallBudget, Period};
 use openshell_wire::native;
 
 use crate::connect::Client;
@@ -26,6 +27,8 @@ pub struct Route {
     pub idle_is_default: bool,
     /// The programs that may use it; none: every program.
     pub binaries: Vec<String>,
+    /// How much its calls may take in each sandbox; `None`: any amount.
+    pub budget: Option<CallBudget>,
     /// Counts its changes.
     pub resource_version: u64,
     /// When it was made.
@@ -54,6 +57,8 @@ pub struct RouteValues {
     pub idle_seconds: Option<u32>,
     /// The programs that may use it: paths and globs as in a policy.
     pub binaries: Option<Vec<String>>,
+    /// How much its calls may take in each sandbox; `Some(None)`: any amount.
+    pub budget: Option<Option<CallBudget>>,
     /// The backend is not asked whether it takes the key.
     pub no_verify: bool,
 }
@@ -84,6 +89,7 @@ impl Client {
             idle_seconds: values.idle_seconds.unwrap_or_default(),
             binaries: values.binaries.unwrap_or_default(),
             no_verify: values.no_verify,
+            budget: values.budget.flatten().map(|budget| to_message(Some(budget))),
         };
         let answer = self.inference.clone().set_route(request).await?.into_inner();
         Ok(RouteChange { route: route(answer.route)?, notes: answer.notes })
@@ -104,6 +110,7 @@ impl Client {
             idle_seconds: values.idle_seconds,
             binaries: values.binaries.map(|paths| native::Binaries { paths }),
             no_verify: values.no_verify,
+            budget: values.budget.map(to_message),
         };
         let answer = self.inference.clone().update_route(request).await?.into_inner();
         Ok(RouteChange { route: route(answer.route)?, notes: answer.notes })
@@ -130,6 +137,20 @@ impl Client {
     }
 }
 
+/// One without any number says that there is none.
+fn to_message(budget: Option<CallBudget>) -> native::Budget {
+    let Some(CallBudget { tokens, requests, bytes, per }) = budget else {
+        return native::Budget::default();
+    };
+    native::Budget { tokens, requests, bytes, per: per.as_str().to_owned() }
+}
+
+fn call_budget(message: native::Budget) -> Result<CallBudget, ClientError> {
+    let native::Budget { tokens, requests, bytes, per } = message;
+    let per = Period::parse(&per).ok_or_else(|| ClientError::malformed("budget"))?;
+    Ok(CallBudget { tokens, requests, bytes, per })
+}
+
 fn route(message: Option<native::Route>) -> Result<Route, ClientError> {
     let message = message.ok_or_else(|| ClientError::malformed("route"))?;
     let time = |ms: i64| {
@@ -145,6 +166,7 @@ fn route(message: Option<native::Route>) -> Result<Route, ClientError> {
         idle: Duration::from_secs(message.idle_seconds.into()),
         idle_is_default: message.idle_is_default,
         binaries: message.binaries,
+        budget: message.budget.map(call_budget).transpose()?,
         resource_version: message.resource_version,
         created_at: time(message.created_ms),
         updated_at: time(message.updated_ms),

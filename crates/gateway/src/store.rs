@@ -86,6 +86,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "routes", include_str!("../migrations/0003_routes.sql")),
     (4, "profiles", include_str!("../migrations/0004_profiles.sql")),
     (5, "refreshes", include_str!("../migrations/0005_refreshes.sql")),
+    (6, "budgets", include_str!("../migrations/0006_budgets.sql")),
 ];
 
 /// Labels and annotations are stored as a JSON object.

@@ -219,6 +219,7 @@ mod tests {
             passed: vec!["anthropic-beta".to_owned(), "x-model-id".to_owned(), "cookie".to_owned()],
             defaults: vec![("anthropic-version".to_owned(), "2023-06-01".to_owned())],
             idle: Duration::from_secs(1),
+            budget: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::{Authority, Host, Port, Redacted};
+use crate::{Authority, CallBudget, Host, Port, Redacted};
 
 /// A protocol in which models are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,6 +68,8 @@ pub struct Route {
     pub defaults: Vec<(String, String)>,
     /// How long the backend may be silent, before its answer and within it.
     pub idle: Duration,
+    /// How much its calls may take; `None`: any amount.
+    pub budget: Option<CallBudget>,
 }
 
 impl Route {

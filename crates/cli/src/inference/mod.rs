@@ -1,5 +1,6 @@
 //! `openshell inference`: which models answer the calls of sandboxes.
 
+mod budget;
 mod delete;
 mod get;
 mod set;

@@ -2,6 +2,7 @@
 
 use openshell_client::RouteValues;
 
+use super::budget::Budget;
 use super::{Which, failed, view};
 use crate::context::Context;
 use crate::error::CliError;
@@ -17,6 +18,7 @@ changes it.
 
 Examples:
   openshell inference set --provider anthropic --model claude-sonnet-4-5
+  openshell inference set --provider work --model gpt-5 --budget tokens=2M,requests=1000 --per day
   openshell inference set --provider work --model gpt-5 --sandbox brave-otter --binary /usr/bin/node
   openshell provider create --name local --type openai-compatible --credential OPENAI_API_KEY=none \\
       --config OPENAI_BASE_URL=http://host.openshell.internal:11434/v1
@@ -41,6 +43,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH")]
     binary: Vec<String>,
 
+    #[command(flatten)]
+    budget: Budget,
+
     /// Do not ask the server whether it takes the key
     #[arg(long)]
     no_verify: bool,
@@ -53,6 +58,7 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliEr
         model: Some(args.model),
         idle_seconds: Some(args.timeout),
         binaries: Some(args.binary),
+        budget: args.budget.said(),
         no_verify: args.no_verify,
     };
     let client = context.connect().await?;

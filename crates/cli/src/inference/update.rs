@@ -2,6 +2,7 @@
 
 use openshell_client::RouteValues;
 
+use super::budget::Budget;
 use super::{Which, failed, view};
 use crate::context::Context;
 use crate::error::CliError;
@@ -13,7 +14,9 @@ use crate::progress;
 #[command(after_help = "\
 Examples:
   openshell inference update --model claude-opus-4-5
-  openshell inference update --protocol openai --binary '/**'   every program may use it again")]
+  openshell inference update --protocol openai --binary '/**'   every program may use it again
+  openshell inference update --budget bytes=1G --per hour            in place of the one before
+  openshell inference update --no-budget")]
 pub(crate) struct Args {
     /// Provider whose server answers, with its key
     #[arg(long, value_name = "NAME")]
@@ -34,6 +37,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH")]
     binary: Vec<String>,
 
+    #[command(flatten)]
+    budget: Budget,
+
+    /// Calls may take any amount again
+    #[arg(long, conflicts_with = "budget")]
+    no_budget: bool,
+
     /// Do not ask the server whether it takes the key
     #[arg(long)]
     no_verify: bool,
@@ -46,6 +56,7 @@ pub(crate) async fn run(args: Args, context: &Context<'_>) -> Result<Exit, CliEr
         model: args.model,
         idle_seconds: args.timeout,
         binaries: (!args.binary.is_empty()).then_some(args.binary),
+        budget: if args.no_budget { Some(None) } else { args.budget.said() },
         no_verify: args.no_verify,
     };
     if values == (RouteValues { no_verify: args.no_verify, ..RouteValues::default() }) {

@@ -1,7 +1,7 @@
 //! Routes as they are shown.
 
 use openshell_client::{Route, RouteChange};
-use openshell_types::WorkspaceName;
+use openshell_types::{CallBudget, WorkspaceName};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -20,9 +20,21 @@ struct View {
     timeout_seconds: u64,
     timeout_is_default: bool,
     binaries: Vec<String>,
+    budget: Option<BudgetView>,
     resource_version: u64,
     created_at: Option<String>,
     updated_at: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct BudgetView {
+    tokens: Option<u64>,
+    requests: Option<u64>,
+    bytes: Option<u64>,
+    per: &'static str,
+    /// As people read it.
+    #[serde(skip)]
+    text: String,
 }
 
 /// Shows what a route means now.
@@ -46,6 +58,10 @@ fn meaning(route: &Route, workspace: &WorkspaceName) -> String {
     );
     if !is_for_any(&route.binaries) {
         text.push_str(&format!("Only these programs: {}\n", escape(&route.binaries.join(", "))));
+    }
+    if let Some(budget) = &route.budget {
+        let each = if route.sandbox.is_some() { "Its" } else { "Each sandbox's" };
+        text.push_str(&format!("{each} budget: {budget}\n"));
     }
     text
 }
@@ -93,9 +109,20 @@ fn table(views: &[View]) -> String {
             view.from.to_owned(),
             format!("{}s", view.timeout_seconds),
             if is_for_any(&view.binaries) { "any".to_owned() } else { view.binaries.join(", ") },
+            view.budget.as_ref().map_or("none".to_owned(), |budget| budget.text.clone()),
         ]
     });
-    output::table(["PROTOCOL", "PROVIDER", "MODEL", "BACKEND", "FROM", "TIMEOUT", "BINARIES"], rows)
+    output::table(
+        ["PROTOCOL", "PROVIDER", "MODEL", "BACKEND", "FROM", "TIMEOUT", "BINARIES", "BUDGET"],
+        rows,
+    )
+}
+
+impl From<CallBudget> for BudgetView {
+    fn from(budget: CallBudget) -> Self {
+        let CallBudget { tokens, requests, bytes, per } = budget;
+        Self { tokens, requests, bytes, per: per.as_str(), text: budget.to_string() }
+    }
 }
 
 impl From<Route> for View {
@@ -110,6 +137,7 @@ impl From<Route> for View {
             timeout_seconds: route.idle.as_secs(),
             timeout_is_default: route.idle_is_default,
             binaries: route.binaries,
+            budget: route.budget.map(BudgetView::from),
             resource_version: route.resource_version,
             created_at: route.created_at.and_then(output::time),
             updated_at: route.updated_at.and_then(output::time),
@@ -120,6 +148,8 @@ impl From<Route> for View {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use openshell_types::Period;
 
     use super::*;
 
@@ -133,6 +163,8 @@ mod tests {
             idle: Duration::from_secs(600),
             idle_is_default: true,
             binaries: binaries.iter().map(|path| (*path).to_owned()).collect(),
+            budget: sandbox
+                .and_then(|_| CallBudget::parse("tokens=2M,bytes=1500", Period::Hour).ok()),
             resource_version: 3,
             created_at: Some(std::time::UNIX_EPOCH),
             updated_at: None,

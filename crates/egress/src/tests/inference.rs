@@ -33,6 +33,7 @@ pub(super) fn route(protocol: ModelProtocol, port: u16, secret: &str) -> Route {
         passed: vec!["anthropic-beta".to_owned()],
         defaults: Vec::new(),
         idle: Duration::from_secs(30),
+        budget: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use openshell_policy::Diagnostic;
-use openshell_types::{ModelProtocol, Route, SandboxId, WorkspaceName};
+use openshell_types::{CallBudget, ModelProtocol, Route, SandboxId, WorkspaceName};
 
 use super::workspace::Scope;
 use super::{App, AppError, probe};
@@ -32,6 +32,8 @@ pub(crate) struct NewRoute {
     pub(crate) idle_seconds: u32,
     /// None: every program.
     pub(crate) binaries: Vec<String>,
+    /// `None`: its calls may take any amount.
+    pub(crate) budget: Option<CallBudget>,
 }
 
 /// What is set of a route; what is `None` stays.
@@ -41,6 +43,8 @@ pub(crate) struct RouteChange {
     pub(crate) model: Option<String>,
     pub(crate) idle_seconds: Option<u32>,
     pub(crate) binaries: Option<Vec<String>>,
+    /// `Some(None)`: its calls may take any amount.
+    pub(crate) budget: Option<Option<CallBudget>>,
 }
 
 /// Whether a backend is asked, before a route to it is stored, if it takes the key.
@@ -97,6 +101,7 @@ impl App {
             model: new.model,
             idle_seconds: new.idle_seconds,
             binaries: new.binaries,
+            budget: new.budget,
             resource_version: 0,
             created_ms: now_ms,
             updated_ms: now_ms,
@@ -113,8 +118,8 @@ impl App {
         verify: Verify,
     ) -> Result<Put, AppError> {
         let mut route = self.one_route(owner, protocol).await?;
-        let RouteChange { provider, model, idle_seconds, binaries } = change;
-        // What is only about who may call, and for how long, says nothing new to the backend.
+        let RouteChange { provider, model, idle_seconds, binaries, budget } = change;
+        // What is only about who may call, for how long and how much, says nothing new to the backend.
         let is_elsewhere = provider.is_some() || model.is_some();
         let verify = if is_elsewhere { verify } else { Verify::No };
         if let Some(name) = provider {
@@ -123,6 +128,7 @@ impl App {
         route.model = model.unwrap_or(route.model);
         route.idle_seconds = idle_seconds.unwrap_or(route.idle_seconds);
         route.binaries = binaries.unwrap_or(route.binaries);
+        route.budget = budget.unwrap_or(route.budget);
         route.updated_ms = Timestamp::now().as_millisecond();
         let expected = route.resource_version;
         self.put_route(owner, &route, Some(expected), verify).await

@@ -164,6 +164,7 @@ pub(super) fn compose(route: &StoredRoute, vault: &Vault) -> Result<Route, Compo
         passed: passed.map(|name| (*name).to_owned()).collect(),
         defaults: backend.defaults(),
         idle: idle(route),
+        budget: route.budget,
         base: backend.base,
     })
 }

@@ -1,6 +1,6 @@
 //! `openshell.native.v1.Inference`: routes of model calls.
 
-use openshell_types::ModelProtocol;
+use openshell_types::{CallBudget, ModelProtocol, Period};
 use openshell_wire::native;
 use openshell_wire::native::inference_server::Inference;
 use tonic::{Request, Response, Status};
@@ -23,9 +23,10 @@ impl Inference for Rpc {
             request.get_ref();
         let owner = self.app.route_owner(&scope(workspace_scope.clone())?, sandbox).await?;
         let (protocol, verify) = (parse(protocol)?, verify(*no_verify));
-        let native::SetRouteRequest { provider, model, idle_seconds, binaries, .. } =
+        let native::SetRouteRequest { provider, model, idle_seconds, binaries, budget, .. } =
             request.into_inner();
-        let new = NewRoute { protocol, provider, model, idle_seconds, binaries };
+        let budget = budget.map(call_budget).transpose()?.flatten();
+        let new = NewRoute { protocol, provider, model, idle_seconds, binaries, budget };
         let Put { named, notes } = self.app.set_route(&owner, new, verify).await?;
         Ok(Response::new(native::SetRouteResponse { route: Some(route(named)), notes }))
     }
@@ -38,10 +39,11 @@ impl Inference for Rpc {
             request.get_ref();
         let owner = self.app.route_owner(&scope(workspace_scope.clone())?, sandbox).await?;
         let (protocol, verify) = (parse(protocol)?, verify(*no_verify));
-        let native::UpdateRouteRequest { provider, model, idle_seconds, binaries, .. } =
+        let native::UpdateRouteRequest { provider, model, idle_seconds, binaries, budget, .. } =
             request.into_inner();
         let binaries = binaries.map(|binaries| binaries.paths);
-        let change = RouteChange { provider, model, idle_seconds, binaries };
+        let budget = budget.map(call_budget).transpose()?;
+        let change = RouteChange { provider, model, idle_seconds, binaries, budget };
         let Put { named, notes } = self.app.update_route(&owner, protocol, change, verify).await?;
         Ok(Response::new(native::UpdateRouteResponse { route: Some(route(named)), notes }))
     }
@@ -76,6 +78,26 @@ fn parse(text: &str) -> Result<Option<ModelProtocol>, AppError> {
     parsed.map_err(|error| AppError::invalid("protocol", error.to_string()))
 }
 
+/// The budget that is asked for; one without any number is none.
+fn call_budget(message: native::Budget) -> Result<Option<CallBudget>, AppError> {
+    let native::Budget { tokens, requests, bytes, per } = message;
+    let per = match per.as_str() {
+        "" => Some(Period::default()),
+        word => Period::parse(word),
+    };
+    let per = per.ok_or_else(|| {
+        let words = Period::ALL.map(Period::as_str).join(", ");
+        AppError::invalid("budget.per", format!("a budget is for each {words}"))
+    })?;
+    if tokens.or(requests).or(bytes).is_none() {
+        return Ok(None);
+    }
+    let budget = CallBudget { tokens, requests, bytes, per }.checked().ok_or_else(|| {
+        AppError::invalid("budget", format!("its numbers are from 1 to {}", CallBudget::MOST))
+    })?;
+    Ok(Some(budget))
+}
+
 const fn verify(no_verify: bool) -> Verify {
     if no_verify { Verify::No } else { Verify::Yes }
 }
@@ -92,6 +114,12 @@ fn route(Named { route, sandbox }: Named) -> native::Route {
         model: route.model,
         sandbox: sandbox.unwrap_or_default(),
         binaries: route.binaries,
+        budget: route.budget.map(|budget| native::Budget {
+            tokens: budget.tokens,
+            requests: budget.requests,
+            bytes: budget.bytes,
+            per: budget.per.as_str().to_owned(),
+        }),
         resource_version: route.resource_version,
         created_ms: route.created_ms,
         updated_ms: route.updated_ms,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use openshell_policy::{Caller, Decision, Destination, Policy, Program};
-use openshell_types::{FileId, HostName, Port};
+use openshell_types::{CallBudget, FileId, HostName, Port};
 use openshell_wire::datamodel::{ObjectMeta, Provider};
 use openshell_wire::{native, session, v1};
 use sqlx::SqlitePool;
@@ -140,6 +140,50 @@ async fn a_route_is_set_read_changed_and_taken_away() {
     assert_eq!(delete(&world, "", "").await.unwrap_err().code(), Code::NotFound);
 }
 
+fn budget(tokens: Option<u64>, per: &str) -> Option<native::Budget> {
+    Some(native::Budget { tokens, per: per.into(), ..Default::default() })
+}
+
+#[tokio::test]
+async fn h12_a_budget_is_set_changed_taken_away_and_in_force_each_time() {
+    let world = World::start().await;
+    provider(&world, "work", "openai", &[]).await;
+    let id = id(&world.ready("first", &["serve"]).await);
+    let in_force = || pushed(&world, &id).1["openai"].budget.clone();
+    let with = |budget| native::SetRouteRequest { budget, ..route("work", "gpt-5") };
+    let update = |budget, model: Option<&str>| native::UpdateRouteRequest {
+        workspace_scope: scope(),
+        model: model.map(str::to_owned),
+        no_verify: true,
+        budget,
+        ..Default::default()
+    };
+    let made = set(&world, with(budget(Some(7), ""))).await.expect("set");
+    assert_eq!(made.budget, budget(Some(7), "sandbox"));
+    let session = |tokens, per: &str| {
+        Some(session::CallBudget { tokens: Some(tokens), per: per.into(), ..Default::default() })
+    };
+    assert_eq!(in_force(), session(7, "sandbox"));
+
+    // Another model keeps it; another budget takes its place as a whole.
+    let mut client = world.inference();
+    let kept = client.update_route(update(None, Some("other"))).await.unwrap().into_inner();
+    assert_eq!(kept.route.unwrap().budget, made.budget);
+    let most = CallBudget::MOST;
+    client.update_route(update(budget(Some(most), "hour"), None)).await.expect("updated");
+    assert_eq!(in_force(), session(most, "hour"));
+    assert_eq!(routes(&world, "first").await[0].budget, budget(Some(most), "hour"));
+    client.update_route(update(budget(None, ""), None)).await.expect("updated");
+    assert_eq!(in_force(), None);
+    assert_eq!(routes(&world, "").await[0].budget, None);
+
+    // One that is set anew without a budget has none.
+    set(&world, with(budget(Some(7), "day"))).await.expect("set");
+    assert_eq!(in_force(), session(7, "day"));
+    set(&world, with(None)).await.expect("set");
+    assert_eq!(in_force(), None);
+}
+
 #[tokio::test]
 async fn what_cannot_be_a_route_is_refused_with_its_reason() {
     let world = World::start().await;
@@ -160,6 +204,9 @@ async fn what_cannot_be_a_route_is_refused_with_its_reason() {
         (with(|own| own.protocol = "soap".into()), Code::InvalidArgument, "no protocol"),
         (with(|own| own.idle_seconds = 100_000), Code::InvalidArgument, "86400"),
         (with(|own| own.binaries = vec!["node".into()]), Code::InvalidArgument, "node"),
+        (with(|own| own.budget = budget(Some(0), "day")), Code::InvalidArgument, "from 1 to"),
+        (with(|own| own.budget = budget(Some(1 << 53), "")), Code::InvalidArgument, "from 1 to"),
+        (with(|own| own.budget = budget(Some(1), "week")), Code::InvalidArgument, "minute, hour"),
         (with(|own| own.sandbox = "absent".into()), Code::NotFound, "absent"),
         (with(|own| own.workspace_scope = None), Code::InvalidArgument, "workspace"),
     ] {

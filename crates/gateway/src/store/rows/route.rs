@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use openshell_types::{ModelProtocol, SandboxId, WorkspaceName};
+use openshell_types::{CallBudget, ModelProtocol, Period, SandboxId, WorkspaceName};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, SqliteConnection, Transaction};
 
@@ -22,6 +22,8 @@ pub(crate) struct StoredRoute {
     pub(crate) idle_seconds: u32,
     /// The programs that may use it; none: every program.
     pub(crate) binaries: Vec<String>,
+    /// How much its calls may take in each sandbox; `None`: any amount.
+    pub(crate) budget: Option<CallBudget>,
     pub(crate) resource_version: u64,
     pub(crate) created_ms: i64,
     pub(crate) updated_ms: i64,
@@ -102,8 +104,9 @@ impl Store {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let put = sqlx::query(
             "INSERT INTO routes (workspace, sandbox_id, protocol, labels, resource_version,
-                 provider_id, model, idle_seconds, binaries, created_ms, updated_ms)
-             SELECT ?1, ?2, ?3, '{}', 1, ?4, ?5, ?6, ?7, ?8, ?9
+                 provider_id, model, idle_seconds, binaries, created_ms, updated_ms,
+                 budget_tokens, budget_requests, budget_bytes, budget_per)
+             SELECT ?1, ?2, ?3, '{}', 1, ?4, ?5, ?6, ?7, ?8, ?9, ?11, ?12, ?13, ?14
              WHERE (?10 IS NULL OR EXISTS (SELECT 1 FROM routes
                        WHERE workspace = ?1 AND sandbox_id = ?2 AND protocol = ?3))
                  AND (?2 = '' OR EXISTS (SELECT 1 FROM sandboxes
@@ -111,6 +114,9 @@ impl Store {
              ON CONFLICT (workspace, sandbox_id, protocol) DO UPDATE
              SET provider_id = excluded.provider_id, model = excluded.model,
                  idle_seconds = excluded.idle_seconds, binaries = excluded.binaries,
+                 budget_tokens = excluded.budget_tokens,
+                 budget_requests = excluded.budget_requests,
+                 budget_bytes = excluded.budget_bytes, budget_per = excluded.budget_per,
                  updated_ms = excluded.updated_ms, resource_version = resource_version + 1
              WHERE ?10 IS NULL OR resource_version = ?10",
         )
@@ -124,6 +130,10 @@ impl Store {
         .bind(route.created_ms)
         .bind(route.updated_ms)
         .bind(expected.map(signed))
+        .bind(route.budget.and_then(|budget| budget.tokens).map(signed))
+        .bind(route.budget.and_then(|budget| budget.requests).map(signed))
+        .bind(route.budget.and_then(|budget| budget.bytes).map(signed))
+        .bind(route.budget.map(|budget| budget.per).unwrap_or_default().as_str())
         .execute(&mut *transaction)
         .await?;
         if put.rows_affected() == 0 {
@@ -240,10 +250,30 @@ fn route(row: &SqliteRow, provider: Provider) -> Result<StoredRoute, StoreError>
         model: text("model")?,
         idle_seconds: row.try_get("idle_seconds")?,
         binaries: serde_json::from_str(&text("binaries")?).map_err(unreadable)?,
+        budget: budget(row)?,
         resource_version: unsigned(row.try_get("resource_version")?),
         created_ms: row.try_get("created_ms")?,
         updated_ms: row.try_get("updated_ms")?,
     })
+}
+
+fn budget(row: &SqliteRow) -> Result<Option<CallBudget>, StoreError> {
+    let part =
+        |column: &str| Ok::<_, StoreError>(row.try_get::<Option<i64>, _>(column)?.map(unsigned));
+    let per: String = row.try_get("budget_per")?;
+    let budget = CallBudget {
+        tokens: part("budget_tokens")?,
+        requests: part("budget_requests")?,
+        bytes: part("budget_bytes")?,
+        per: Period::parse(&per).ok_or_else(|| unreadable("its budget has another period"))?,
+    };
+    let is_none = budget.tokens.or(budget.requests).or(budget.bytes).is_none();
+    // SECURITY: H12; a number that is none does not come to a route without a limit.
+    let read = budget.checked();
+    if read.is_none() && !is_none {
+        return Err(unreadable("its budget has a number that is none"));
+    }
+    Ok(read)
 }
 
 fn unreadable(detail: impl ToString) -> StoreError {

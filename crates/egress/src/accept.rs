@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use jiff::Timestamp;
 use openshell_audit::{Destination, Event, Network, Outcome, Reason, Way};
+use openshell_types::ModelProtocol;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -61,6 +62,11 @@ impl Context {
     /// Counts the traffic of one connection or request.
     pub(crate) fn meter(&self, place: Place) -> Meter {
         Meter::new(&self.ledger, &self.policy, place)
+    }
+
+    /// Counts one call of a model.
+    pub(crate) fn call_meter(&self, protocol: ModelProtocol) -> Meter {
+        Meter::of_call(&self.ledger, &self.policy, protocol)
     }
 }
 

@@ -3,12 +3,14 @@
 //!
 //! `visit` takes a connection and reads its requests; `call` makes of each the one that goes to the
 //! backend; `backend` dials and keeps the connections there; `answer` is what comes back, byte for
-//! byte as it comes; `record` is the one event of a call. What a call may be, and what of it goes
+//! byte as it comes; `cost` is what it takes of its route's budget; `record` is the one event of a
+//! call. What a call may be, and what of it goes
 //! on, is decided in the crate `inference`. No byte of the caller's head leaves the sandbox.
 
 mod answer;
 mod backend;
 mod call;
+mod cost;
 mod failure;
 mod record;
 mod visit;

@@ -1,10 +1,12 @@
 //! Why a connection goes no further, and the answer that an agent gets.
 
+use std::num::NonZeroU32;
+
 use openshell_audit::{Destination, Reason};
 use openshell_codec::http1::HeadError;
 use openshell_credential::{Misuse, Unsignable};
 use openshell_policy::Explanation;
-use openshell_types::Authority;
+use openshell_types::{Authority, ModelProtocol};
 use rustls::AlertDescription;
 use serde::Serialize;
 
@@ -30,6 +32,8 @@ pub(crate) struct Refusal {
     request: Option<Box<Asked>>,
     /// What TLS with the upstream failed with.
     alert: Option<AlertDescription>,
+    /// Seconds until a budget is whole again; `None`: there is none, or it never is.
+    whole_in: Option<NonZeroU32>,
 }
 
 /// What a refused request asked for.
@@ -68,6 +72,28 @@ impl Refusal {
     pub(crate) fn used_up(rule: &str, line: u32, detail: String) -> Self {
         let (rule, line) = (Some(rule.to_owned()), Some(line));
         Self { rule, line, ..Self::new(403, "policy_denied", USED_UP, detail) }
+    }
+
+    /// The budget that the route of this protocol has of these is used up; in so many seconds it is
+    /// whole again, if ever.
+    pub(crate) fn call_used_up(
+        (protocol, what): (ModelProtocol, &str),
+        detail: String,
+        whole_in: Option<NonZeroU32>,
+    ) -> Self {
+        let nearest = format!(
+            "the person who runs this sandbox gives a larger one with `openshell inference update \
+             --protocol {protocol} --budget {what}=NUMBER`"
+        );
+        let refusal =
+            Self::new(429, "budget_used_up", USED_UP, format!("{protocol} calls: {detail}"));
+        Self { nearest: Some(nearest.into()), whole_in, ..refusal }
+    }
+
+    /// The same, of a call that had taken about so many tokens.
+    pub(crate) fn after(self, tokens: u64) -> Self {
+        let detail = format!("{}; this call had taken about {tokens} tokens", self.detail);
+        Self { detail: detail.into(), ..self }
     }
 
     /// An endpoint of this rule, in this line, does not admit the request's version of MCP.
@@ -232,7 +258,13 @@ impl Refusal {
             nearest: None,
             request: None,
             alert: None,
+            whole_in: None,
         }
+    }
+
+    /// In how many seconds the budget that is used up is whole again; `None`: never.
+    pub(crate) const fn whole_in(&self) -> Option<NonZeroU32> {
+        self.whole_in
     }
 
     /// Whether policy, a guard or the form of the request said no; otherwise something failed.
@@ -278,6 +310,7 @@ impl Refusal {
             403 => "Forbidden",
             408 => "Request Timeout",
             413 => "Content Too Large",
+            429 => "Too Many Requests",
             431 => "Request Header Fields Too Large",
             _ => "Bad Gateway",
         };

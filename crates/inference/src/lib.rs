@@ -21,4 +21,4 @@ pub use operation::Operation;
 pub use outgoing::{Call, Outgoing, is_passed_back};
 pub use refused::Refused;
 pub use routes::Routes;
-pub use usage::{Observer, Tokens};
+pub use usage::{Observer, Tokens, estimate};

@@ -83,6 +83,25 @@ impl Operation {
         !matches!(self, Models | Model)
     }
 
+    /// Whether a backend takes tokens for it.
+    pub const fn costs(self) -> bool {
+        !matches!(self, Models | Model | CountMessageTokens | CountTokens)
+    }
+
+    /// The members with text in the events of a streamed answer: what is said for the first time, and
+    /// not what is said again at an end.
+    pub(crate) const fn text(self) -> &'static [&'static str] {
+        match self {
+            ChatCompletions => {
+                &["content", "refusal", "reasoning", "reasoning_content", "arguments"]
+            }
+            Completions | GenerateContent | StreamGenerateContent => &["text"],
+            Responses => &["delta"],
+            Messages => &["text", "partial_json", "thinking"],
+            Embeddings | Models | Model | CountMessageTokens | CountTokens => &[],
+        }
+    }
+
     /// The path behind the base of a backend, with this model, which is encoded already.
     pub(crate) fn path(self, model: &str) -> String {
         match self {

@@ -13,6 +13,8 @@ mod changes;
 #[cfg(test)]
 mod echo;
 #[cfg(test)]
+mod endless;
+#[cfg(test)]
 mod git;
 #[cfg(test)]
 mod load;
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         rotation::i13_values_change_and_go_while_requests_are_sent,
         rotation::i13_routes_change_and_go_while_models_are_called,
         changes::bad_input_is_told,
+        endless::h12_an_answer_that_never_ends_is_cut_off_and_the_next_call_refused,
         secrets::i01_no_secret_is_in_the_jail,
         secrets::i01_i08_no_secret_is_beside_the_jail,
         signing::the_command_line_of_aws_reads_and_writes_what_it_may,

@@ -18,6 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::backend::Wire;
+use super::cost::Cost;
 use super::failure::Failure;
 use super::record::CallRecord;
 use crate::accept::Context;
@@ -47,6 +48,7 @@ struct Account {
     observer: Observer,
     /// For what the observer holds.
     room: Option<OwnedSemaphorePermit>,
+    cost: Cost,
     kept: Kept,
 }
 
@@ -132,11 +134,14 @@ impl Search {
 pub(super) fn pass_on(
     call: &Call,
     (answer, search): (Response<Incoming>, Option<Search>),
-    (mut record, kept): (CallRecord, Kept),
+    (mut record, mut cost, kept): (CallRecord, Cost, Kept),
 ) -> Reply {
     let (mut head, from) = answer.into_parts();
     record.answered(head.status.as_u16());
+    cost.answered(head.status);
     let kind = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    // What has a coding, for which nobody asked, is not read.
+    let kind = kind.filter(|_| !head.headers.contains_key(CONTENT_ENCODING));
     let observer = Observer::new(call.operation, kind.unwrap_or_default());
     head.headers = std::mem::take(&mut head.headers)
         .iter()
@@ -151,7 +156,7 @@ pub(super) fn pass_on(
     *reply.status_mut() = head.status;
     *reply.headers_mut() = head.headers;
     let idle = kept.route.idle;
-    let account = Account { record, observer, room: None, kept };
+    let account = Account { record, observer, room: None, cost, kept };
     let (account, silence) = (Some(account), Box::pin(sleep(idle)));
     let mut answer = Answer { from, search, next: None, account, silence, idle };
     if answer.from.is_end_stream() {
@@ -187,10 +192,12 @@ impl Answer {
 
     /// The answer is whole.
     fn end(&mut self) {
-        if let Some(Account { record, observer, kept, .. }) = self.account.take() {
+        if let Some(Account { record, mut observer, mut cost, kept, .. }) = self.account.take() {
             let Kept { context, route, wire } = kept;
             context.backends.put(&route.base, wire);
-            record.done(observer.tokens());
+            let tokens = observer.tokens();
+            cost.settle(&observer, true);
+            record.done(tokens);
         }
     }
 
@@ -212,11 +219,22 @@ impl Answer {
         self.broken(Failure::Refusal(Refusal::credential(misuse)))
     }
 
+    /// Counts a part of the answer before it passes.
+    fn count(&mut self, data: &[u8]) -> Result<(), Failure> {
+        let Some(account) = &mut self.account else { return Ok(()) };
+        account.see(data);
+        let part = (data.len(), self.from.is_end_stream());
+        Ok(account.cost.passes(part, &account.observer)?)
+    }
+
     /// The answer is not whole. SECURITY: E12; nor does it look so.
     fn broken(&mut self, failure: Failure) -> io::Error {
         let detail = failure.reason().detail;
-        if let Some(Account { record, observer, .. }) = self.account.take() {
-            record.cut(observer.tokens(), &failure);
+        // What is dropped with it is the connection to the backend, which so learns of it.
+        if let Some(Account { record, mut observer, mut cost, .. }) = self.account.take() {
+            let tokens = observer.tokens();
+            cost.settle(&observer, false);
+            record.cut(tokens, &failure);
         }
         io::Error::new(io::ErrorKind::ConnectionAborted, detail)
     }
@@ -249,8 +267,10 @@ impl Body for Answer {
                     return Poll::Ready(Some(Err(this.broken(failure))));
                 }
             };
-            if let (Some(data), Some(account)) = (frame.data_ref(), &mut this.account) {
-                account.see(data);
+            if let Some(data) = frame.data_ref()
+                && let Err(failure) = this.count(data)
+            {
+                return Poll::Ready(Some(Err(this.broken(failure))));
             }
             let next = Instant::now().checked_add(this.idle);
             this.silence.as_mut().reset(next.unwrap_or_else(Instant::now));
@@ -280,8 +300,10 @@ impl Body for Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         // What is dropped with it is the connection to the backend, which so learns of it.
-        if let Some(Account { record, observer, .. }) = self.account.take() {
-            record.left(observer.tokens());
+        if let Some(Account { record, mut observer, mut cost, .. }) = self.account.take() {
+            let tokens = observer.tokens();
+            cost.settle(&observer, false);
+            record.left(tokens);
         }
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::answer::{Kept, Reply, Search, pass_on};
 use super::backend::{Unsent, dial};
+use super::cost::Cost;
 use super::failure::Failure;
 use super::record::CallRecord;
 use super::visit::Visit;
@@ -45,8 +46,8 @@ pub(super) async fn serve(
         Err(failure) => Err(failure),
     };
     match result {
-        Ok(Answered { call, answer, kept, search }) => {
-            pass_on(&call, (answer, search), (record, kept))
+        Ok(Answered { call, answer, cost, kept, search }) => {
+            pass_on(&call, (answer, search), (record, cost, kept))
         }
         Err(failure) => {
             let told = (record.destination(), record.binary());
@@ -92,6 +93,7 @@ fn same_door(visit: &Visit, request: &Request<Incoming>) -> Result<(), Refusal> 
 struct Answered {
     call: Call,
     answer: http::Response<Incoming>,
+    cost: Cost,
     kept: Kept,
     /// Looks through it.
     search: Option<Search>,
@@ -107,10 +109,12 @@ async fn exchange(
     // Before the body is read: most of what is refused is refused here.
     let (_, route, _) = permitted(context, visit, protocol)?;
     record.goes_to(&route);
+    let mut cost = Cost::new(context, protocol);
+    cost.check()?;
     let (head, body) = request.into_parts();
     let (body, mut room) = collect(context, (&call, &head.headers), body).await?;
     let mut shared = None;
-    let mut may_be_stale = true;
+    let (mut may_be_stale, mut is_counted) = (true, false);
     loop {
         let (policy, route, permit) = permitted(context, visit, protocol)?;
         record.goes_to(&route);
@@ -139,6 +143,13 @@ async fn exchange(
             context.backends.put(base, wire);
             continue;
         }
+        if !is_counted {
+            if let Err(refusal) = cost.sends(call.operation, outgoing.body.len()) {
+                context.backends.put(base, wire);
+                return Err(refusal.into());
+            }
+            is_counted = true;
+        }
         let answer = while_sent(wire.send(base, outgoing), Sent(Some(sending)));
         match timeout(route.idle, answer).await {
             Ok(Ok(answer)) => {
@@ -146,7 +157,7 @@ async fn exchange(
                 let search =
                     echoes.map(|own| Search::new(context, own, answer.headers())).transpose()?;
                 let kept = Kept { context: Arc::clone(context), route: Arc::clone(&route), wire };
-                return Ok(Answered { call, answer, kept, search });
+                return Ok(Answered { call, answer, cost, kept, search });
             }
             Ok(Err(Unsent::Again)) if may_be_stale => {}
             Ok(Err(Unsent::Again)) => {

@@ -1,7 +1,9 @@
 //! A call that gets no answer of a backend, and what its caller is told.
 
+use std::num::NonZeroU32;
+
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use openshell_audit::{Destination, Outcome, Reason};
 use openshell_inference::Refused;
@@ -44,6 +46,19 @@ impl Failure {
             Self::Refused(_) => Outcome::Denied,
             Self::Refusal(refusal) if refusal.is_denial() => Outcome::Denied,
             Self::Refusal(_) | Self::NoRoom | Self::Broken(_) | Self::Silent(_) => Outcome::Failed,
+        }
+    }
+
+    /// Whether the budget of its route has no room for more.
+    pub(super) fn is_of_budget(&self) -> bool {
+        matches!(self, Self::Refusal(refusal) if refusal.is_of_budget())
+    }
+
+    /// In how many seconds that budget is whole again; `None`: never, or it is something else.
+    const fn whole_in(&self) -> Option<NonZeroU32> {
+        match self {
+            Self::Refusal(refusal) => refusal.whole_in(),
+            _ => None,
         }
     }
 
@@ -95,12 +110,21 @@ impl Failure {
             Some(edit) => format!("OpenShell: {}; {edit}", reason.detail),
             None => format!("OpenShell: {}", reason.detail),
         };
-        let body = error(protocol, status, &reason.predicate, &detail);
+        let predicate = match self.whole_in() {
+            // The words that OpenAI's clients know: of the first they try again.
+            Some(_) => "rate_limit_exceeded",
+            None if self.is_of_budget() => "insufficient_quota",
+            None => &reason.predicate,
+        };
+        let body = error(protocol, status, predicate, &detail);
         let mut response = Response::new(Bytes::from(body.to_string()));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.whole_in() {
+            headers.insert(RETRY_AFTER, seconds.get().into());
+        }
         if self.outcome() == Outcome::Denied {
             headers.insert("x-openshell-policy", HeaderValue::from_static("denied"));
         }
@@ -110,14 +134,19 @@ impl Failure {
 
 fn error(protocol: ModelProtocol, status: StatusCode, predicate: &str, detail: &str) -> Value {
     match protocol {
-        ModelProtocol::OpenAi => json!({
-            "error": { "message": detail, "type": "openshell", "param": null, "code": predicate }
-        }),
+        ModelProtocol::OpenAi => {
+            let kind =
+                if status == StatusCode::TOO_MANY_REQUESTS { predicate } else { "openshell" };
+            json!({
+                "error": { "message": detail, "type": kind, "param": null, "code": predicate }
+            })
+        }
         ModelProtocol::Anthropic => {
             let kind = match status.as_u16() {
                 400 | 415 => "invalid_request_error",
                 403 => "permission_error",
                 413 => "request_too_large",
+                429 => "rate_limit_error",
                 _ => "api_error",
             };
             json!({ "type": "error", "error": { "type": kind, "message": detail } })
@@ -126,6 +155,7 @@ fn error(protocol: ModelProtocol, status: StatusCode, predicate: &str, detail: &
             let word = match status.as_u16() {
                 400 | 413 | 415 => "INVALID_ARGUMENT",
                 403 => "PERMISSION_DENIED",
+                429 => "RESOURCE_EXHAUSTED",
                 504 => "DEADLINE_EXCEEDED",
                 _ => "UNAVAILABLE",
             };

@@ -117,7 +117,9 @@ impl CallRecord {
     /// Reports that its answer was cut off.
     pub(super) fn cut(mut self, tokens: Option<openshell_inference::Tokens>, failure: &Failure) {
         self.cost(tokens);
-        self.tell(failure.outcome(), Some(failure.reason()));
+        let revoked = failure.is_of_budget();
+        let outcome = if revoked { Outcome::Revoked } else { failure.outcome() };
+        self.tell(outcome, Some(failure.reason()));
     }
 
     /// Reports that its caller did not want the rest.

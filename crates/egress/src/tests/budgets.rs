@@ -52,7 +52,7 @@ fn predicate(http: &Http) -> &str {
 }
 
 /// A clock that a test sets.
-fn clock() -> (Arc<AtomicI64>, Options) {
+pub(super) fn clock() -> (Arc<AtomicI64>, Options) {
     let second = Arc::new(AtomicI64::new(1_900_000_000));
     let options = Options { second: Some(Arc::clone(&second)), ..Options::default() };
     (second, options)

@@ -20,6 +20,7 @@ use tokio_rustls::client::TlsStream;
 use super::world::*;
 use crate::limits;
 
+mod budgets;
 mod sharing;
 
 pub(super) fn route(protocol: ModelProtocol, port: u16, secret: &str) -> Route {

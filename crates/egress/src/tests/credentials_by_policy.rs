@@ -13,12 +13,17 @@ use super::world::*;
 const HERE: &str = "host.openshell.internal";
 const BOUND: &str = "credential_binding: { provider: corp }";
 
-/// A credential that the endpoint of this rule binds, without a path.
-fn bound_by(epoch: u64, rule: &str, port: u16, placements: &[&str]) -> Arc<Credentials> {
+/// A credential that the endpoint of this rule with this path binds.
+pub(super) fn bound_by(
+    epoch: u64,
+    (rule, path): (&str, Option<&str>),
+    port: u16,
+    placements: &[&str],
+) -> Arc<Credentials> {
     let binding = |placement: &&str| Binding {
         host: Host::parse(HERE).unwrap(),
         port: Port::new(port).unwrap(),
-        path: None,
+        path: path.map(str::to_owned),
         placement: Placement::parse(placement).unwrap(),
         rule: Some(rule.to_owned()),
     };
@@ -73,7 +78,7 @@ async fn i02_a_program_that_another_rule_lets_there_gets_no_value() {
     world.authenticate_beside(
         &plain,
         &of_another(port),
-        bound_by(1, "web", port, &["any", "body"]),
+        bound_by(1, ("web", None), port, &["any", "body"]),
     );
     for (path, fields, body) in cases {
         let mut client = world.tunnel(port).await;
@@ -91,7 +96,7 @@ async fn i02_a_program_that_another_rule_lets_there_gets_no_value() {
 
     // The same requests of the program that the rule names.
     let bound = endpoint(port, &format!(", {BOUND}, request_body_credential_rewrite: true"));
-    world.authenticate(&bound, bound_by(2, "api", port, &["any", "body"]));
+    world.authenticate(&bound, bound_by(2, ("api", None), port, &["any", "body"]));
     for (path, fields, body) in cases {
         let mut client = world.tunnel(port).await;
         let answer = ask(&mut client, &request(port, path, fields, body)).await;
@@ -114,7 +119,7 @@ async fn i02_where_a_narrower_endpoint_gives_nothing_nothing_is_put_in() {
         endpoint(port, ", path: '/open/**'")
     );
     let world = World::new(&endpoints).await;
-    world.authenticate(&endpoints, bound_by(1, "api", port, &["any"]));
+    world.authenticate(&endpoints, bound_by(1, ("api", None), port, &["any"]));
     let field = format!("X-Corp: {HELD}\r\n");
     let mut client = world.tunnel(port).await;
     let answer = ask(&mut client, &request(port, "/a", &field, "")).await;

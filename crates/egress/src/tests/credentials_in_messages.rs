@@ -4,6 +4,7 @@ use openshell_audit::Outcome;
 use tokio::io::AsyncWriteExt;
 
 use super::credentials::{HELD, bound};
+use super::credentials_by_policy::bound_by;
 use super::websocket::*;
 use super::world::*;
 
@@ -102,4 +103,33 @@ async fn a_value_is_put_into_the_texts_of_its_server() {
     let mut client = open(&world, port, "").await;
     client.write_all(&text(HELD)).await.unwrap();
     assert_eq!(frame(&mut client).await, (0x81, HELD.as_bytes().to_vec()));
+}
+
+#[tokio::test]
+async fn i02_a_text_of_a_program_that_the_rule_does_not_name_gets_no_value() {
+    const BOUND: &str =
+        "credential_binding: { provider: corp }, websocket_credential_rewrite: true";
+    let upstream = echo("").await;
+    let port = upstream.port;
+    let (plain, given) = (endpoint(port, TALK), endpoint(port, &format!("{TALK}, {BOUND}")));
+    let world = World::new(&plain).await;
+    // Curl may talk there, and the credential is for wget.
+    let of_another =
+        format!("  web:\n    endpoints: [{given}]\n    binaries: [{{ path: /usr/bin/wget }}]\n");
+    let credentials = |epoch, rule| bound_by(epoch, (rule, Some("/ws")), port, &["message"]);
+    world.authenticate_beside(&plain, &of_another, credentials(1, "web"));
+    for said in [text(HELD), client_frame(0x82, HELD.as_bytes())] {
+        let mut client = open(&world, port, "").await;
+        client.write_all(&said).await.unwrap();
+        closed(&mut client, 1008).await;
+    }
+    assert!(!upstream.bytes().contains("real") && !upstream.bytes().contains("sk-"));
+    let events = requests(&world).await;
+    let last = events.last().and_then(|http| http.reason.clone()).unwrap();
+    assert_eq!(last.predicate, "credential_program");
+
+    world.authenticate(&given, credentials(2, "api"));
+    let mut client = open(&world, port, "").await;
+    client.write_all(&text(HELD)).await.unwrap();
+    assert_eq!(frame(&mut client).await, (0x81, b"real-token".to_vec()));
 }

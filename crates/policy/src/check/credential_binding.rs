@@ -1,6 +1,7 @@
 //! P0421: credentials that would go to more than one place, or into requests that nobody reads (I2,
-//! I9). P0416: signatures that cannot be made (I10).
+//! I9). P0416: signatures that cannot be made (I10). P0521: credentials that go out in plain text.
 
+use crate::HOST_ALIAS;
 use crate::document::findings::Findings;
 use crate::document::{Document, Endpoint, EndpointHost, EndpointView};
 use crate::limits::BOUND_PORTS;
@@ -15,6 +16,26 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
         }
     }
 }
+
+/// The lint: ports on which TLS is hardly spoken. On this machine it need not be.
+pub(super) fn check_plain(document: &Document, findings: &mut Findings) {
+    for (_, view) in document.bound_endpoints() {
+        let Some(EndpointHost::One(host)) = &view.host else { continue };
+        let ports = view.numbered_ports(BOUND_PORTS).unwrap_or_default();
+        let plain = ports.iter().find(|port| PLAIN.contains(&port.number()));
+        if let Some(port) = plain.filter(|_| host.to_string() != HOST_ALIAS) {
+            findings.warning(
+                "P0521",
+                view.at,
+                format!("on port {port} the credentials would go out without encryption"),
+                Some("use the port on which the server speaks TLS".to_owned()),
+            );
+        }
+    }
+}
+
+/// Ports on which plain HTTP is spoken.
+const PLAIN: [u16; 2] = [80, 8080];
 
 /// SECURITY: I2; a secret goes to hosts that somebody named, one by one.
 fn one_place(endpoint: &Endpoint, view: &EndpointView<'_>, findings: &mut Findings) {

@@ -44,6 +44,7 @@ pub(crate) fn run(document: &Document, findings: &mut Findings) {
         empty_rule::check,
         host_alias::check,
         wide_range::check,
+        credential_binding::check_plain,
         shadowed::check,
         covered_rule::check,
         hostless::check,

@@ -126,6 +126,25 @@ fn i02_credentials_for_more_than_one_place_are_refused_with_line_and_fix() {
 }
 
 #[test]
+fn credentials_in_plain_text_are_worth_a_warning() {
+    for (host, port, warned) in [
+        ("api.example.com", "80", true),
+        ("api.example.com", "8000-8100", false),
+        ("api.example.com", "8070-8081", true),
+        ("api.example.com", "443", false),
+        ("host.openshell.internal", "8080", false),
+    ] {
+        let text = format!(
+            "version: 1\nnetwork_policies:\n  a:\n    binaries: [{{ path: /x }}]\n    endpoints:\n      - {{ host: {host}, port: {port}, protocol: rest, access: full, credential_binding: {{ provider: corp }} }}\n"
+        );
+        let found = parse(&text).diagnostics;
+        // More than 32 ports are an error, which is told alone.
+        let is_warned = found.iter().any(|one| one.code == "P0521" && !one.is_error());
+        assert_eq!(is_warned, warned, "{host}:{port} {found:#?}");
+    }
+}
+
+#[test]
 fn providers_that_cannot_be_bound_are_told_with_rule_line_and_fix() {
     let document = parse(TEXT).document.unwrap();
     let keys: Vec<_> = document.bound_endpoints().map(|(key, view)| (key, view.provider)).collect();

@@ -16,6 +16,7 @@ mod counted;
 mod dns;
 mod exchange;
 mod halves;
+mod heads;
 mod http;
 mod inference;
 mod intent;

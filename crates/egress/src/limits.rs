@@ -270,5 +270,6 @@ pub const WIRE_WINDOW: u32 = 64 * WIRE_STREAM_WINDOW;
 /// How long a kept connection to a backend is given to be ready for a call; then another is taken.
 pub const WIRE_READY: Duration = Duration::from_millis(100);
 
-/// How long the head of a stream of HTTP/2 with a credential in it counts as being sent.
-pub const STREAM_HEAD_SENT: Duration = Duration::from_millis(200);
+/// How long a body of HTTP/2 with a credential in it counts as being sent after the last of it was
+/// queued.
+pub const STREAM_BODY_SENT: Duration = Duration::from_millis(200);

@@ -13,6 +13,7 @@ const AUTHORIZE: &str = "crates/egress/src/authorize.rs";
 const JUDGE: &str = "crates/egress/src/http/judge.rs";
 const ECHO: &str = "crates/credential/src/echo.rs";
 const ANSWERS: &str = "crates/egress/src/http/echo.rs";
+const HEADS: &str = "crates/egress/src/heads.rs";
 const SENDING: &str = "crates/egress/src/sending.rs";
 
 units! {
@@ -67,6 +68,9 @@ units! {
     "credentials: answers with a coding are not searched (I3)":
         ANSWERS "let decoded = self.decoder.push(part, &mut |given| {" => "let decoded = self.decoder.push(&[], &mut |given| {",
         "openshell-egress" "i03_a_coded_answer_is_broken_off";
+    "credentials: a head counts as written before it is (I13)":
+        HEADS "written.wait_for(|last| *last >= self.number)" => "written.wait_for(|_| self.number > 0)",
+        "openshell-egress" "i13_a_head_of_http1";
     "credentials: nobody waits for what is being sent (I13)":
         SENDING "*count == 0" => "*count < usize::MAX",
         "openshell-egress" "i13_a_state_is_over";

@@ -1,6 +1,7 @@
 //! Connections to backends, which outlive a call.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use openshell_inference::Outgoing;
 use openshell_types::BaseUrl;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -20,8 +22,10 @@ use tokio_util::task::AbortOnDropHandle;
 use super::failure::Failure;
 use crate::accept::Context;
 use crate::authorize::Permit;
+use crate::heads::{Head, Heads};
 use crate::limits;
 use crate::refusal::Refusal;
+use crate::sending::InFlight;
 use crate::stream::Upward;
 use crate::tls::{Alpn, Protocol, negotiated};
 use crate::upstream_proxy::{Use, reach};
@@ -44,7 +48,7 @@ struct Waiting {
 /// A connection to a backend.
 pub(super) enum Wire {
     /// With what drives it, which ends with it: what was not sent yet is held no longer.
-    Http1 { own: http1::SendRequest<Full<Bytes>>, _driver: AbortOnDropHandle<()> },
+    Http1 { own: http1::SendRequest<Full<Bytes>>, heads: Heads, _driver: AbortOnDropHandle<()> },
     /// Shared by several calls to its server.
     Http2(Shared),
 }
@@ -53,6 +57,7 @@ pub(super) enum Wire {
 /// nobody reads never take the whole window of it.
 pub(super) struct Shared {
     own: http2::SendRequest<Full<Bytes>>,
+    heads: Heads,
     /// One for each call more that may be under way over it.
     calls: Arc<Semaphore>,
     /// The place of one call among those, and among those of all connections.
@@ -60,16 +65,17 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn new(own: http2::SendRequest<Full<Bytes>>) -> Self {
-        Self { own, calls: Arc::new(Semaphore::new(limits::WIRE_CALLS)), call: None }
+    fn new(own: http2::SendRequest<Full<Bytes>>, heads: Heads) -> Self {
+        Self { own, heads, calls: Arc::new(Semaphore::new(limits::WIRE_CALLS)), call: None }
     }
 
     /// The same connection for one call more, if there is room for it there and among `all`.
     fn for_call(&self, all: &Arc<Semaphore>) -> Option<Self> {
-        let (own, calls) = (self.own.clone(), Arc::clone(&self.calls));
+        let (own, heads) = (self.own.clone(), self.heads.clone());
+        let calls = Arc::clone(&self.calls);
         let place = Arc::clone(&calls).try_acquire_owned().ok()?;
         let call = Some([place, Arc::clone(all).try_acquire_owned().ok()?]);
-        Some(Self { own, calls, call })
+        Some(Self { own, heads, calls, call })
     }
 
     fn is_idle(&self) -> bool {
@@ -207,30 +213,31 @@ pub(super) async fn dial(
     let broken = |error: hyper::Error| {
         Refusal::unreachable("backend", format!("the backend does not speak HTTP: {error}"))
     };
-    let stream = TokioIo::new(upward);
     if is_http2 {
+        let (heads, stream) = Heads::of_http2(upward);
         let mut client = http2::Builder::new(TokioExecutor::new());
         client
             .initial_stream_window_size(limits::WIRE_STREAM_WINDOW)
             .initial_connection_window_size(limits::WIRE_WINDOW);
-        let (wire, connection) = client.handshake(stream).await.map_err(broken)?;
+        let (wire, connection) = client.handshake(TokioIo::new(stream)).await.map_err(broken)?;
         tokio::spawn(async move {
             let _place = place;
             connection.await
         });
-        context.backends.share(base, Shared::new(wire))
+        context.backends.share(base, Shared::new(wire, heads))
     } else {
+        let (heads, stream) = Heads::of_http1(upward);
         let mut client = http1::Builder::new();
         // A body is written from where it is: its copy would take room that nobody counts.
         client.writev(true);
-        let (wire, connection) = client.handshake(stream).await.map_err(broken)?;
+        let (wire, connection) = client.handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let driver = tokio::spawn(async move {
             let _place = place;
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "A connection to a backend broke");
             }
         });
-        Ok(Wire::Http1 { own: wire, _driver: AbortOnDropHandle::new(driver) })
+        Ok(Wire::Http1 { own: wire, heads, _driver: AbortOnDropHandle::new(driver) })
     }
 }
 
@@ -253,11 +260,13 @@ impl Wire {
         matches!(timeout(limits::WIRE_READY, ready).await, Ok(Ok(())))
     }
 
-    /// Sends a call and waits for the head of its answer.
+    /// Sends a call, which is being sent until its head is on the wire, and waits for the head of its
+    /// answer.
     pub(super) async fn send(
         &mut self,
         base: &BaseUrl,
         outgoing: Outgoing,
+        sending: InFlight,
     ) -> Result<Response<Incoming>, Unsent> {
         let failed = |why: String| Unsent::Failed(Failure::Broken(why));
         let Outgoing { method, target, mut headers, body } = outgoing;
@@ -274,11 +283,54 @@ impl Wire {
         *request.method_mut() = method;
         *request.uri_mut() = Uri::from_parts(uri).map_err(|error| failed(error.to_string()))?;
         *request.headers_mut() = headers;
-        let sent = match self {
-            Self::Http1 { own, .. } => own.try_send_request(request).await,
-            Self::Http2(shared) => shared.own.try_send_request(request).await,
-        };
-        sent.map_err(unsent)
+        match self {
+            Self::Http1 { own, heads, .. } => {
+                let (answer, head) = heads.hand(|| own.try_send_request(request));
+                Sent::new(head, sending).and(answer).await
+            }
+            Self::Http2(Shared { own, heads, .. }) => {
+                let (answer, head) = heads.hand(|| own.try_send_request(request));
+                Sent::new(head, sending).and(answer).await
+            }
+        }
+        .map_err(unsent)
+    }
+}
+
+/// A call whose head may not be on the wire yet.
+struct Sent(Option<(Head, InFlight)>);
+
+impl Sent {
+    const fn new(head: Head, sending: InFlight) -> Self {
+        Self(Some((head, sending)))
+    }
+
+    /// Waits for the answer.
+    async fn and<T>(mut self, answer: impl Future<Output = T>) -> T {
+        let mut answer = pin!(answer);
+        if let Some((head, _)) = &self.0 {
+            tokio::select! {
+                biased;
+                answer = answer.as_mut() => {
+                    self.0 = None;
+                    return answer;
+                }
+                () = head.written() => {}
+            }
+        }
+        self.0 = None;
+        answer.await
+    }
+}
+
+impl Drop for Sent {
+    /// SECURITY: I13; the caller went away, and the head may go out all the same.
+    fn drop(&mut self) {
+        if let Some((head, sending)) = self.0.take()
+            && Handle::try_current().is_ok()
+        {
+            head.until_written(sending);
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! One call: read, allowed, written anew, sent.
 
-use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,9 +10,8 @@ use hyper::body::{Body, Incoming};
 use jiff::Timestamp;
 use openshell_inference::{BODY, Call, Outgoing, Refused};
 use openshell_types::{Authority, Host, HostName, ModelProtocol, Port, Route};
-use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::answer::{Kept, Reply, Search, pass_on};
 use super::backend::{Unsent, dial};
@@ -27,7 +25,6 @@ use crate::http::body::kib;
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::seams::PolicyInForce;
-use crate::sending::InFlight;
 
 /// Answers one request.
 pub(super) async fn serve(
@@ -150,8 +147,7 @@ async fn exchange(
             }
             is_counted = true;
         }
-        let answer = while_sent(wire.send(base, outgoing), Sent(Some(sending)));
-        match timeout(route.idle, answer).await {
+        match timeout(route.idle, wire.send(base, outgoing, sending)).await {
             Ok(Ok(answer)) => {
                 let echoes = policy.routes.echoes(protocol);
                 let search =
@@ -165,34 +161,6 @@ async fn exchange(
             }
             Ok(Err(Unsent::Failed(failure))) => return Err(failure),
             Err(_) => return Err(Failure::Silent(route.idle.as_secs())),
-        }
-    }
-}
-
-/// A call whose head may not be on the wire yet.
-struct Sent(Option<InFlight>);
-
-/// Waits for an answer. The library does not say when a head is on the wire: it is when there is an
-/// answer, or an error, and counts as that after a while.
-async fn while_sent<T>(answer: impl Future<Output = T>, mut sent: Sent) -> T {
-    let mut answer = pin!(answer);
-    let early = timeout(limits::STREAM_HEAD_SENT, answer.as_mut()).await;
-    sent.0 = None;
-    match early {
-        Ok(answer) => answer,
-        Err(_) => answer.await,
-    }
-}
-
-impl Drop for Sent {
-    /// SECURITY: I13; the caller went away, and the head may go out all the same.
-    fn drop(&mut self) {
-        let Some(sending) = self.0.take() else { return };
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move {
-                sleep(limits::STREAM_HEAD_SENT).await;
-                drop(sending);
-            });
         }
     }
 }

@@ -169,7 +169,7 @@ async fn i03_messages_that_come_back_are_masked() {
     let port = upstream.port;
     let endpoint = websocket::endpoint(port, TALK);
     let world = World::new(&endpoint).await;
-    world.authenticate(&endpoint, bound(1, (HERE, port), &["body"], SECRET));
+    world.authenticate(&endpoint, bound(1, (HERE, port), &["message"], SECRET));
     // It would be compressed, and is not offered to be.
     let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
     let mut client = websocket::open(&world, port, offer).await;
@@ -183,7 +183,7 @@ async fn i03_messages_that_come_back_are_masked() {
     assert_eq!(websocket::frame(&mut client).await, (0x82, b"\xff\0sk-l".to_vec()));
     // Its value changes.
     let second = SECRET.replace("live", "next");
-    world.authenticate(&endpoint, bound(2, (HERE, port), &["body"], &second));
+    world.authenticate(&endpoint, bound(2, (HERE, port), &["message"], &second));
     client.write_all(&websocket::text(HELD)).await.unwrap();
     assert_eq!(websocket::frame(&mut client).await, (0x81, HELD.as_bytes().to_vec()));
     assert!(upstream.bytes().contains("next"), "{}", upstream.bytes());

@@ -46,7 +46,7 @@ pub(super) async fn serve(
     };
     match admitted {
         Ok(Admitted { mut passed, held, ready, mut meter, room: _room }) => {
-            let Ready { mut requests, reached, place: _place } = ready;
+            let Ready { mut requests, heads, reached, place: _place } = ready;
             if let Err(refusal) = meter.count(passed.count) {
                 let refusal = passed.about(head.head.method.as_str(), refusal);
                 say(&record, answer, &refusal, is_grpc);
@@ -73,8 +73,10 @@ pub(super) async fn serve(
             }
             let sent = requests.send_request(outgoing, ends);
             let mut sending = passed.sending.take();
-            if !passed.is_filled {
-                sent_soon(sending.take());
+            if let Ok((_, up)) = &sent
+                && let Some(sending) = sending.take_if(|_| !passed.is_filled)
+            {
+                heads.of_stream(up.stream_id().into()).until_written(sending);
             }
             match sent {
                 Ok((response, up)) => {
@@ -98,16 +100,6 @@ pub(super) async fn serve(
             words(answer);
             record.refused(&refusal);
         }
-    }
-}
-
-/// The library does not say when what was queued is on the wire.
-fn sent_soon(sending: Option<InFlight>) {
-    if let Some(sending) = sending {
-        tokio::spawn(async move {
-            sleep(limits::STREAM_HEAD_SENT).await;
-            drop(sending);
-        });
     }
 }
 
@@ -428,7 +420,7 @@ async fn send(up: Up) -> Result<(), relay::Broken> {
     match held {
         // SECURITY: E3; a server that adds trailers to the fields would read what nobody judged.
         Some((held, None)) => relay::send_all(&mut stream, held, meter).await,
-        Some((held, sending)) => {
+        Some((held, Some(sending))) => {
             let sent = relay::send_all(&mut stream, held, meter);
             // SECURITY: I13; a server that does not read cannot keep a value in force.
             let sent = timeout(limits::CREDENTIAL_SENT, sent).await.unwrap_or_else(|_| {
@@ -440,6 +432,14 @@ async fn send(up: Up) -> Result<(), relay::Broken> {
         }
         None => relay::pump(body, stream, |_| false, (idle, meter, search)).await,
     }
+}
+
+/// The library does not say when a body that was queued is on the wire.
+fn sent_soon(sending: InFlight) {
+    tokio::spawn(async move {
+        sleep(limits::STREAM_BODY_SENT).await;
+        drop(sending);
+    });
 }
 
 /// The head that the client gets.

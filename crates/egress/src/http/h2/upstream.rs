@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::super::{Session, line};
 use crate::authorize::Permit;
+use crate::heads::Heads;
 use crate::limits;
 use crate::refusal::Refusal;
 use crate::stream::Upward;
@@ -33,6 +34,7 @@ struct Held {
 
 struct Open {
     requests: SendRequest<Bytes>,
+    heads: Heads,
     reached: Reached,
     room: Arc<Room>,
     /// Drives it for as long as it is wanted.
@@ -54,28 +56,26 @@ impl<'a> Upstream<'a> {
     /// SECURITY: E10; what waits within the connection would be sent whatever the policy says then.
     pub(super) async fn ready(&self, mut permit: Permit) -> Result<(Ready, Permit), Refusal> {
         loop {
-            let (requests, reached, room);
-            (requests, reached, room, permit) = self.connection(permit).await?;
+            let found: Found;
+            (found, permit) = self.connection(permit).await?;
+            let Found { requests, heads, reached, room } = found;
             let most = requests.current_max_send_streams();
             if let Some(place) = Place::take(&room, most) {
-                return Ok((Ready { requests, reached, place }, permit));
+                return Ok((Ready { requests, heads, reached, place }, permit));
             }
             // Now and then the connection is looked at, too: the server may have said goodbye.
             let _late = timeout(limits::ROOM_TICK, room.freed.notified()).await;
         }
     }
 
-    async fn connection(
-        &self,
-        permit: Permit,
-    ) -> Result<(SendRequest<Bytes>, Reached, Arc<Room>, Permit), Refusal> {
+    async fn connection(&self, permit: Permit) -> Result<(Found, Permit), Refusal> {
         let mut held = self.held.lock().await;
-        if let Some(Open { requests, reached, room, .. }) = &held.open {
-            let (requests, reached, room) = (requests.clone(), *reached, Arc::clone(room));
+        if let Some(open) = &held.open {
+            let Found { requests, heads, reached, room } = open.found();
             recheck(&permit, reached, &*self.session.context.seams.host)?;
             // It takes requests as long as the server did not say goodbye.
             if let Ok(Ok(requests)) = timeout(limits::DIAL_TIMEOUT, requests.ready()).await {
-                return Ok((requests, reached, room, permit));
+                return Ok((Found { requests, heads, reached, room }, permit));
             }
         }
         let session = self.session;
@@ -90,20 +90,37 @@ impl<'a> Upstream<'a> {
             return Err(Refusal::bad_answer(detail));
         }
         let fresh = start(upward, reached).await?;
-        let (requests, room) = (fresh.requests.clone(), Arc::clone(&fresh.room));
+        let Found { requests, heads, reached, room } = fresh.found();
         held.leaving.retain(|driver| !driver.is_finished());
         if let Some(Open { driver, .. }) = held.open.replace(fresh) {
             held.leaving.push(driver);
         }
         drop(held);
         let requests = requests.ready().await.map_err(|error| broken(&error))?;
-        Ok((requests, reached, room, permit))
+        Ok((Found { requests, heads, reached, room }, permit))
+    }
+}
+
+/// A connection, and how many requests are open on it.
+struct Found {
+    requests: SendRequest<Bytes>,
+    heads: Heads,
+    reached: Reached,
+    room: Arc<Room>,
+}
+
+impl Open {
+    fn found(&self) -> Found {
+        let Self { requests, heads, reached, room, .. } = self;
+        let (requests, heads) = (requests.clone(), heads.clone());
+        Found { requests, heads, reached: *reached, room: Arc::clone(room) }
     }
 }
 
 /// A connection for one request.
 pub(super) struct Ready {
     pub(super) requests: SendRequest<Bytes>,
+    pub(super) heads: Heads,
     pub(super) reached: Reached,
     /// Is given back when the request is over.
     pub(super) place: Place,
@@ -135,6 +152,7 @@ impl Drop for Place {
 }
 
 async fn start(upward: Upward, reached: Reached) -> Result<Open, Refusal> {
+    let (heads, upward) = Heads::of_http2(upward);
     let handshake = h2::client::Builder::new()
         .enable_push(false)
         .initial_window_size(limits::STREAM_WINDOW)
@@ -152,7 +170,7 @@ async fn start(upward: Upward, reached: Reached) -> Result<Open, Refusal> {
         }
     });
     let room = Arc::default();
-    Ok(Open { requests, reached, room, driver: AbortOnDropHandle::new(driver) })
+    Ok(Open { requests, heads, reached, room, driver: AbortOnDropHandle::new(driver) })
 }
 
 /// The server's side of HTTP/2 failed.

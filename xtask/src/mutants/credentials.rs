@@ -3,6 +3,7 @@
 use super::{Edit, Mutant, Test};
 
 const BODY: &str = "crates/credential/src/body.rs";
+const HELD: &str = "crates/credential/src/held.rs";
 const FILL: &str = "crates/credential/src/fill.rs";
 const HTTP1: &str = "crates/egress/src/http/body.rs";
 const STREAM: &str = "crates/egress/src/http/h2/relay.rs";
@@ -18,7 +19,7 @@ const SENDING: &str = "crates/egress/src/sending.rs";
 
 units! {
     "bodies: each placeholder passes to each server (I2)":
-        BODY "(!is_bound).then(" => "(is_bound && !is_bound).then(",
+        BODY "if is_bound {" => "if is_bound || true {",
         "openshell-credential" "i02_a_placeholder_passes_to_the_server_of_its_credential";
     "bodies: one that is cut in two passes (I7)":
         BODY "self.credentials.forms.open(&bytes)" => "self.credentials.forms.open(&[])",
@@ -33,7 +34,7 @@ units! {
         STREAM "search.pass_shared(&data, ends).map_err(" => "search.pass_shared(&Bytes::new(), ends).map(|_| data).map_err(",
         "openshell-egress" "i07_a_placeholder_is_found_however_its_frames";
     "bodies: coded bodies are not searched (I7)":
-        SEARCHED "self.credentials.in_body(&self.to, &self.path, &body)" => "self.credentials.in_body(&self.to, &self.path, &body[..0])",
+        SEARCHED "self.credentials.in_body(self.going(), &body)" => "self.credentials.in_body(self.going(), &body[..0])",
         "openshell-egress" "i07_a_coded_body_is_searched_decoded";
     "bodies: what cannot be decoded passes to a bound server (I7)":
         SEARCHED "Err(error) if self.credentials.binds(&self.to)" => "Err(error) if self.credentials.binds(&self.to) && error.to_string().is_empty()",
@@ -42,8 +43,11 @@ units! {
         TALK "let filled = reading.fill_message(&permit, message)?;" => "let filled = reading.fill_message(&permit, &Message::Ping(Vec::new()))?;",
         "openshell-egress" "i07_a_placeholder_in_a_message_closes_it";
     "credentials: a value goes to any path of its server (I2)":
-        PLACE ".filter(move |(_, bound)| bound.covers(path) && fits(&bound.placement))" => ".filter(move |(_, bound)| (bound.covers(path) || true) && fits(&bound.placement))",
+        PLACE ".filter(move |(_, bound)| bound.covers(going) && fits(&bound.placement))" => ".filter(move |(_, bound)| (bound.covers(going) || true) && fits(&bound.placement))",
         "openshell-credential" "i02_elsewhere_it_is_refused";
+    "credentials: what a policy binds is for every program (I2)":
+        HELD "going.bound.contains(own)," => "going.bound.contains(own) || true,",
+        "openshell-credential" "i02_a_program_that_the_rule_does_not_name";
     "credentials: other placeholders pass (I2)":
         PLACE "if let Some(held) = self.forms.find(bytes).and_then(|at| self.all.get(at)) {" => "if let Some(held) = self.forms.find(&[]).and_then(|at| self.all.get(at)) {",
         "openshell-credential" "i02_elsewhere_it_is_refused";

@@ -32,6 +32,8 @@ struct Form {
     text: Redacted<String>,
     /// As long as the text.
     instead: String,
+    /// So many of its first octets are as good as all of them.
+    enough: usize,
     /// Of which credential.
     name: Arc<str>,
 }
@@ -53,10 +55,13 @@ impl Echoes {
             let name: Arc<str> = value.name.into();
             let instead = spelling::all(value.placeholder);
             for (text, instead) in spelling::all(value.secret.expose()).into_iter().zip(instead) {
-                let (length, instead) = (text.expose().len(), instead.expose());
-                let is_fit = instead.len() == length;
-                let instead = if is_fit { instead.clone() } else { "*".repeat(length) };
-                forms.push(Form { text, instead, name: Arc::clone(&name) });
+                forms.push(Form::new(text, instead.expose(), &name));
+            }
+            // SECURITY: I3; who takes the scheme off a field by its length takes some of a value.
+            let longest = spare(value.secret.expose().len());
+            for (text, instead) in spelling::ends(value.secret.expose(), value.placeholder, longest)
+            {
+                forms.push(Form::new(text, instead.expose(), &name));
             }
         }
         forms.sort_by(|one, other| one.text.expose().cmp(other.text.expose()));
@@ -74,21 +79,22 @@ impl Echoes {
     /// was.
     pub fn mask(&self, text: &mut [u8]) -> Option<Arc<str>> {
         let mut found = Vec::new();
-        self.scan(text, |at, form| found.push((at, form)));
-        found.iter().for_each(|(at, form)| form.cover(text, *at));
-        found.first().map(|(_, form)| Arc::clone(&form.name))
+        self.scan(text, |one| found.push(one));
+        found.iter().for_each(|one| one.cover(text));
+        found.first().map(|one| Arc::clone(&one.form.name))
     }
 
     /// Whether something is found in a text that is all there.
     pub fn stands_in(&self, text: &[u8]) -> bool {
         let mut stands = false;
-        self.scan(text, |_, _| stands = true);
+        self.scan(text, |_| stands = true);
         stands
     }
 
-    /// Tells each form in some octets, in the order of their beginnings and of two with the same
-    /// the shorter first. Returns where the last octets begin that may go on to be one.
-    fn scan<'a>(&'a self, bytes: &[u8], mut found: impl FnMut(usize, &'a Form)) -> usize {
+    /// Tells each form in some octets, or what is nearly one, in the order of their beginnings and
+    /// of two with the same the shorter first. Returns where the last octets begin that may go on to
+    /// be one.
+    fn scan<'a>(&'a self, bytes: &[u8], mut found: impl FnMut(Found<'a>)) -> usize {
         let mut open = bytes.len();
         for (at, window) in bytes.windows(BEGINNING).enumerate() {
             if !self.may_begin(window) {
@@ -96,9 +102,12 @@ impl Echoes {
             }
             let rest = bytes.get(at..).unwrap_or_default();
             for form in self.beginning_with(window) {
-                if rest.starts_with(form.octets()) {
-                    found(at, form);
-                } else if form.octets().starts_with(rest) {
+                let same = rest.iter().zip(form.octets()).take_while(|(one, own)| one == own);
+                let length = same.count();
+                if length >= form.enough {
+                    found(Found { at, length, form });
+                }
+                if length == rest.len() && length < form.octets().len() {
                     open = open.min(at);
                 }
             }
@@ -130,17 +139,44 @@ impl fmt::Debug for Echoes {
 }
 
 impl Form {
+    fn new(text: Redacted<String>, instead: &str, name: &Arc<str>) -> Self {
+        let length = text.expose().len();
+        let is_fit = instead.len() == length;
+        let instead = if is_fit { instead.to_owned() } else { "*".repeat(length) };
+        let enough = length.saturating_sub(spare(length)).max(BEGINNING);
+        Self { text, instead, enough, name: Arc::clone(name) }
+    }
+
     fn octets(&self) -> &[u8] {
         self.text.expose().as_bytes()
     }
+}
+
+/// Where a form was found, or the beginning of one that is as good.
+struct Found<'a> {
+    at: usize,
+    length: usize,
+    form: &'a Form,
+}
+
+impl Found<'_> {
+    fn end(&self) -> usize {
+        self.at.saturating_add(self.length)
+    }
 
     /// Puts what stands for it in its place.
-    fn cover(&self, bytes: &mut [u8], at: usize) {
-        let instead = self.instead.as_bytes();
-        if let Some(own) = bytes.get_mut(at..at.saturating_add(instead.len())) {
+    fn cover(&self, bytes: &mut [u8]) {
+        let instead = self.form.instead.as_bytes().get(..self.length);
+        if let (Some(own), Some(instead)) = (bytes.get_mut(self.at..self.end()), instead) {
             own.copy_from_slice(instead);
         }
     }
+}
+
+/// How many octets at an end of a value of this length are no loss to who has the others: they can
+/// be tried.
+fn spare(length: usize) -> usize {
+    (length / 4).min(SPARE)
 }
 
 /// The bits of all beginnings: so many that few others have one of theirs.
@@ -203,15 +239,14 @@ impl EchoSearch {
     pub fn pass<'a>(&mut self, part: &'a [u8], ends: bool) -> Cow<'a, [u8]> {
         let mut bytes = self.tail.join(part);
         let mut masks = Vec::new();
-        let open = self.echoes.scan(&bytes, |at, form| masks.push((at, form)));
+        let open = self.echoes.scan(&bytes, |one| masks.push(one));
         let open = if ends { bytes.len() } else { open };
         let passing = self.tail.keep(&bytes, bytes.len().saturating_sub(open));
         let covered = 0..self.covered.min(bytes.len());
-        let ends_of = masks.iter().map(|(at, form)| at.saturating_add(form.instead.len()));
-        let last = ends_of.chain([covered.end]).max().unwrap_or(0);
+        let last = masks.iter().map(Found::end).chain([covered.end]).max().unwrap_or(0);
         self.covered = last.saturating_sub(open);
-        if let Some((_, first)) = masks.first() {
-            self.found.get_or_insert_with(|| Arc::clone(&first.name));
+        if let Some(first) = masks.first() {
+            self.found.get_or_insert_with(|| Arc::clone(&first.form.name));
         }
         if !masks.is_empty() || !covered.is_empty() {
             cover(bytes.to_mut(), covered, &masks);
@@ -230,14 +265,16 @@ impl EchoSearch {
     }
 }
 
-fn cover(bytes: &mut [u8], covered: Range<usize>, masks: &[(usize, &Form)]) {
+fn cover(bytes: &mut [u8], covered: Range<usize>, masks: &[Found<'_>]) {
     if let Some(covered) = bytes.get_mut(covered) {
         covered.fill(b'*');
     }
-    masks.iter().for_each(|(at, form)| form.cover(bytes, *at));
+    masks.iter().for_each(|one| one.cover(bytes));
 }
 
 /// So many octets a value begins with for the search: the shortest form has as many.
 const BEGINNING: usize = ECHOED_BYTES;
+/// Most octets at an end of a value that can be tried.
+const SPARE: usize = 10;
 /// The shortest beginning of a value that waits between messages.
 const LEAST: usize = 4;

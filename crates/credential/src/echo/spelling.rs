@@ -4,6 +4,7 @@ use openshell_types::Redacted;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::forms::encoded;
+use crate::limits::ECHOED_BYTES;
 
 /// A text as it is and within Base64, each of them also percent-encoded and as a string of JSON; of
 /// each text as many, in the same order.
@@ -17,6 +18,19 @@ pub(super) fn all(text: &str) -> Vec<Redacted<String>> {
         all.extend(written(for_urls.expose()));
     }
     all
+}
+
+/// The ends of a text that are shorter by up to so many octets, as they are and with what stands for
+/// each.
+pub(super) fn ends<'a>(
+    text: &'a str,
+    instead: &'a str,
+    most: usize,
+) -> impl Iterator<Item = (Redacted<String>, Redacted<String>)> + 'a {
+    let end = |from: usize| Some((text.get(from..)?, instead.get(from..).unwrap_or_default()));
+    let long = |(end, _): &(&str, &str)| end.len() >= ECHOED_BYTES;
+    let own = |(end, instead): (&str, &str)| written(end).into_iter().zip(written(instead));
+    (1..=most).filter_map(end).filter(long).flat_map(own)
 }
 
 fn written(text: &str) -> Vec<Redacted<String>> {

@@ -86,6 +86,28 @@ fn i03_a_value_is_found_in_each_form_in_which_it_comes_back() {
 }
 
 #[test]
+fn i03_a_value_of_which_some_octets_are_missing_is_masked() {
+    // A server that takes seven letters for `Bearer ` off a field, and one that tells the first forty.
+    for (begin, end) in [(0, 39), (0, 31), (1, 40), (7, 40), (9, 40), (3, 38)] {
+        let told = &OTHER[begin..end.min(OTHER.len())];
+        for text in [told.to_owned(), format!("<{told}>"), format!("key={told}&b")] {
+            let (out, name) = masked(&text);
+            assert_eq!(name.as_deref(), Some("git/TOKEN"), "{text}");
+            assert!(!out.contains(&told[..8]) && out.len() == text.len(), "{out}");
+            for cut in 0..=text.len() {
+                let (one, two) = text.as_bytes().split_at(cut);
+                let out = passed(EchoSearch::new(echoes()), &[one, two]);
+                assert!(!String::from_utf8_lossy(&out).contains(&told[..8]), "{cut}");
+            }
+        }
+    }
+    // A public prefix, or half of a token, is none.
+    for text in [&OTHER[..24], &OTHER[20..], "ghp_0123456789 and more"] {
+        assert_eq!(masked(text), (text.to_owned(), None));
+    }
+}
+
+#[test]
 fn i03_values_that_overlap_are_covered_both() {
     let (one, other) =
         (Redacted::new("abcdefgh12345678".to_owned()), Redacted::new("12345678zzzz".to_owned()));

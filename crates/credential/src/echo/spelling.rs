@@ -36,19 +36,35 @@ pub(super) fn ends<'a>(
 fn written(text: &str) -> Vec<Redacted<String>> {
     let json = in_json(text);
     let slashes = Redacted::new(json.expose().replace('/', "\\/"));
-    let ascii = with_escapes(&json, "", false);
-    let (lower, upper) = (with_escapes(&json, "&<>", false), with_escapes(&json, "&<>", true));
-    // The quote has an escape of its own there.
-    let backslashes = Redacted::new(text.replace('\\', "\\\\"));
-    let careful = with_escapes(&backslashes, "\"&'+<>`", true);
-    let mut all = vec![Redacted::new(text.to_owned()), json, slashes, ascii];
-    all.extend([lower, upper, careful]);
-    for kept in [NON_ALPHANUMERIC, UNRESERVED, IN_PATHS] {
+    let (ascii, both) = (in_ascii(&json), in_ascii(&slashes));
+    let mut all = vec![Redacted::new(text.to_owned()), json, slashes, ascii, both];
+    all.extend(JSON.iter().map(|escapes| escaped(text, escapes)));
+    // .NET's writers escape what is not ASCII, too, in digits of upper case.
+    all.push(in_ascii_with(&escaped(text, DOTNET), true));
+    all.extend(HTML.iter().map(|escapes| escaped(text, escapes)));
+    for kept in [NON_ALPHANUMERIC, UNRESERVED, IN_PATHS, IN_COMPONENTS, IN_URIS, IN_FORMS] {
         let upper = Redacted::new(utf8_percent_encode(text, kept).to_string());
-        all.push(in_lower_case(&upper));
-        all.push(upper);
+        for percent in [in_lower_case(&upper), upper] {
+            // WHATWG URL, section 5.2: what is a form has `+` for a space.
+            all.push(Redacted::new(percent.expose().replace("%20", "+")));
+            all.push(percent);
+        }
     }
     all
+}
+
+/// What stands for a character.
+type Escapes = [(char, &'static str)];
+
+fn escaped(text: &str, escapes: &Escapes) -> Redacted<String> {
+    let mut out = String::with_capacity(text.len().saturating_mul(6));
+    for character in text.chars() {
+        match escapes.iter().find(|(own, _)| *own == character) {
+            Some((_, escape)) => out.push_str(escape),
+            None => out.push(character),
+        }
+    }
+    Redacted::new(out)
 }
 
 /// As a string of JSON has it, without the quotes. Values have no control characters.
@@ -57,20 +73,23 @@ fn in_json(text: &str) -> Redacted<String> {
     Redacted::new(first.expose().replace('"', "\\\""))
 }
 
-/// The same with the escapes of four digits (RFC 8259, section 7) that other writers have for what is
-/// no ASCII, and some for what HTML reads, too.
-fn with_escapes(json: &Redacted<String>, of: &str, is_upper: bool) -> Redacted<String> {
+/// The same from a writer that keeps to ASCII (RFC 8259, section 7).
+fn in_ascii(json: &Redacted<String>) -> Redacted<String> {
+    in_ascii_with(json, false)
+}
+
+fn in_ascii_with(json: &Redacted<String>, is_upper: bool) -> Redacted<String> {
     let written = json.expose();
     let mut out = String::with_capacity(written.len().saturating_mul(6));
     let mut units = [0; 2];
     for character in written.chars() {
-        if character.is_ascii() && !of.contains(character) {
+        if character.is_ascii() {
             out.push(character);
             continue;
         }
         for unit in character.encode_utf16(&mut units) {
-            let digits = if is_upper { format!("\\u{unit:04X}") } else { format!("\\u{unit:04x}") };
-            out.push_str(&digits);
+            let escape = if is_upper { format!("\\u{unit:04X}") } else { format!("\\u{unit:04x}") };
+            out.push_str(&escape);
         }
     }
     Redacted::new(out)
@@ -97,3 +116,72 @@ fn in_lower_case(encoded: &Redacted<String>) -> Redacted<String> {
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The same, of writers that think of paths.
 const IN_PATHS: &AsciiSet = &UNRESERVED.remove(b'/');
+/// What `encodeURIComponent` of JavaScript lets stand.
+const IN_COMPONENTS: &AsciiSet =
+    &UNRESERVED.remove(b'!').remove(b'*').remove(b'\'').remove(b'(').remove(b')');
+/// The same of `encodeURI`.
+const IN_URIS: &AsciiSet = &IN_COMPONENTS
+    .remove(b';')
+    .remove(b',')
+    .remove(b'/')
+    .remove(b'?')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b'&')
+    .remove(b'=')
+    .remove(b'+')
+    .remove(b'$')
+    .remove(b'#');
+/// The same of forms (WHATWG URL, section 1.3).
+const IN_FORMS: &AsciiSet = &UNRESERVED.remove(b'*').add(b'~');
+
+/// How libraries write JSON that may stand in HTML: Go's, and Java's Gson.
+const JSON: [&Escapes; 2] = [
+    &[('\\', r"\\"), ('"', "\\\""), ('<', r"\u003c"), ('>', r"\u003e"), ('&', r"\u0026")],
+    &[
+        ('\\', r"\\"),
+        ('"', "\\\""),
+        ('<', r"\u003c"),
+        ('>', r"\u003e"),
+        ('&', r"\u0026"),
+        ('=', r"\u003d"),
+        ('\'', r"\u0027"),
+    ],
+];
+/// The same of .NET.
+const DOTNET: &Escapes = &[
+    ('\\', r"\\"),
+    ('"', r"\u0022"),
+    ('<', r"\u003C"),
+    ('>', r"\u003E"),
+    ('&', r"\u0026"),
+    ('+', r"\u002B"),
+    ('\'', r"\u0027"),
+    ('`', r"\u0060"),
+];
+/// How libraries write text in HTML: none of the quotes; Python's; Go's; PHP's; what many do; .NET's;
+/// and that of templates with braces.
+const HTML: [&Escapes; 7] = [
+    &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;")],
+    &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#x27;")],
+    &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&#34;"), ('\'', "&#39;")],
+    &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#039;")],
+    &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#39;")],
+    &[
+        ('&', "&amp;"),
+        ('<', "&lt;"),
+        ('>', "&gt;"),
+        ('"', "&quot;"),
+        ('\'', "&#x27;"),
+        ('+', "&#x2B;"),
+    ],
+    &[
+        ('&', "&amp;"),
+        ('<', "&lt;"),
+        ('>', "&gt;"),
+        ('"', "&quot;"),
+        ('\'', "&#x27;"),
+        ('`', "&#x60;"),
+        ('=', "&#x3D;"),
+    ],
+];

@@ -86,6 +86,33 @@ fn i03_a_value_is_found_in_each_form_in_which_it_comes_back() {
 }
 
 #[test]
+fn i03_a_value_is_found_as_html_and_json_of_many_writers_have_it() {
+    let secret = Redacted::new(r#"p&s<w>'d" k+y/=0123é!"#.to_owned());
+    let value = Value { name: "own/KEY", secret: &secret, placeholder: "" };
+    let echoes = Echoes::of(&[value]).unwrap();
+    for text in [
+        "p&amp;s&lt;w&gt;'d\" k+y/=0123é!",
+        "p&amp;s&lt;w&gt;&#x27;d&quot; k+y/=0123é!",
+        "p&amp;s&lt;w&gt;&#39;d&#34; k+y/=0123é!",
+        "p&amp;s&lt;w&gt;&#039;d&quot; k+y/=0123é!",
+        "p&amp;s&lt;w&gt;&#x27;d&quot; k&#x2B;y/=0123é!",
+        "p&amp;s&lt;w&gt;&#x27;d&quot; k+y/&#x3D;0123é!",
+        r#"p\u0026s\u003cw\u003e'd\" k+y/=0123é!"#,
+        r#"p\u0026s\u003cw\u003e\u0027d\" k+y/\u003d0123é!"#,
+        r"p\u0026s\u003Cw\u003E\u0027d\u0022 k\u002By/=0123\u00E9!",
+        r#"p&s<w>'d\" k+y\/=0123\u00e9!"#,
+        "p%26s%3Cw%3E'd%22%20k%2By%2F%3D0123%C3%A9!",
+        "p&s%3Cw%3E'd%22%20k+y/=0123%C3%A9!",
+        "p%26s%3Cw%3E%27d%22+k%2By%2F%3D0123%C3%A9%21",
+    ] {
+        let mut bytes = format!("<b>{text}</b>").into_bytes();
+        assert!(echoes.mask(&mut bytes).is_some(), "{text}");
+        let stars = "*".repeat(text.len());
+        assert_eq!(String::from_utf8(bytes).unwrap(), format!("<b>{stars}</b>"), "{text}");
+    }
+}
+
+#[test]
 fn i03_a_value_of_which_some_octets_are_missing_is_masked() {
     // A server that takes seven letters for `Bearer ` off a field, and one that tells the first forty.
     for (begin, end) in [(0, 39), (0, 31), (1, 40), (7, 40), (9, 40), (3, 38)] {

@@ -11,6 +11,7 @@ use openshell_types::{
 use crate::echo::{Echoes, Value};
 use crate::forms::Forms;
 use crate::misuse::{Misuse, Place};
+use crate::limits::{ECHOED_BYTES, FORMER};
 use crate::placeholder::Minter;
 
 /// What a sandbox's programs may authenticate with, ready to be put in the place of what they hold.
@@ -20,8 +21,25 @@ pub struct Credentials {
     pub(crate) all: Vec<Held>,
     pub(crate) forms: Forms,
     pub(crate) minter: Option<Minter>,
+    /// Values that went to servers and do so no more, the latest first.
+    former: Vec<Former>,
     /// What each server could tell of the values that go there.
     echoes: HashMap<Authority, Arc<Echoes>>,
+}
+
+/// A value that went to a server before it was replaced or taken away.
+#[derive(Clone, Debug)]
+struct Former {
+    to: Authority,
+    name: String,
+    placeholder: String,
+    secret: Redacted<String>,
+}
+
+impl Former {
+    fn is(&self, other: &Self) -> bool {
+        self.to == other.to && self.secret.expose() == other.secret.expose()
+    }
 }
 
 /// One credential.
@@ -69,8 +87,38 @@ impl Credentials {
         let all: Vec<Held> = all.into_iter().map(Held::new).collect();
         let forms = Forms::of(all.iter().map(|held| held.placeholder.as_str()));
         let minter = (*mark.expose() != [0; 32]).then(|| Minter::new(*mark.expose()));
-        let echoes = echoes(&all);
-        Self { epoch, all, forms, minter, echoes }
+        let echoes = echoes(&all, &[]);
+        Self { epoch, all, forms, minter, former: Vec::new(), echoes }
+    }
+
+    /// The same where others were in force. SECURITY: I3; what was sent may be told later, and may
+    /// still be good then: servers take a token until it ends, and nobody takes one back.
+    pub fn after(self, before: &Self) -> Self {
+        let is_sent = |one: &Former| self.sent().any(|own| own.is(one));
+        let mut former: Vec<Former> = Vec::new();
+        for one in before.sent().chain(before.former.iter().cloned()) {
+            let is_known = is_sent(&one) || former.iter().any(|own| own.is(&one));
+            let of_server = former.iter().filter(|own| own.to == one.to).count();
+            if !is_known && of_server < FORMER {
+                former.push(one);
+            }
+        }
+        let echoes = echoes(&self.all, &former);
+        Self { former, echoes, ..self }
+    }
+
+    /// What is sent to servers.
+    fn sent(&self) -> impl Iterator<Item = Former> + '_ {
+        let all = self.all.iter().flat_map(|held| held.bindings.iter().map(move |own| (held, own)));
+        let sent = all.filter(|(held, bound)| {
+            is_sent(&bound.placement) && held.secret.expose().len() >= ECHOED_BYTES
+        });
+        sent.map(|(held, bound)| Former {
+            to: bound.to.clone(),
+            name: held.name.clone(),
+            placeholder: held.placeholder.clone(),
+            secret: held.secret.clone(),
+        })
     }
 
     /// What is looked for in the answers of this server; `None` where nothing is.
@@ -99,7 +147,7 @@ impl Credentials {
     }
 }
 
-fn echoes(all: &[Held]) -> HashMap<Authority, Arc<Echoes>> {
+fn echoes(all: &[Held], former: &[Former]) -> HashMap<Authority, Arc<Echoes>> {
     let mut servers: HashMap<&Authority, Vec<Value<'_>>> = HashMap::new();
     for held in all {
         for bound in held.bindings.iter().filter(|bound| is_sent(&bound.placement)) {
@@ -110,6 +158,9 @@ fn echoes(all: &[Held]) -> HashMap<Authority, Arc<Echoes>> {
                 placeholder: &held.placeholder,
             });
         }
+    }
+    for Former { to, name, placeholder, secret } in former {
+        servers.entry(to).or_default().push(Value { name, secret, placeholder });
     }
     let made = |(to, values): (&Authority, Vec<Value<'_>>)| {
         Some((to.clone(), Arc::new(Echoes::of(&values)?)))

@@ -5,6 +5,9 @@ pub const SECRET_BYTES: usize = 16 * 1024;
 /// Shortest secret that is looked for in answers, in bytes: a shorter one is a word that answers have
 /// by chance, and which would be masked there. Keys and tokens are longer.
 pub const ECHOED_BYTES: usize = 8;
+/// Values that went to one server before and that are still looked for in its answers; of more the
+/// oldest are not. A token that is renewed lives for about two renewals.
+pub const FORMER: usize = 16;
 /// Longest name of a credential, in bytes: it is the name of a variable, too.
 pub const NAME_BYTES: usize = 256;
 /// Most credentials of one provider.

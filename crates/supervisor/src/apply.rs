@@ -136,7 +136,8 @@ impl Policies {
             return Ok(Applied { digest, before: None, older });
         }
         let table = self.binaries.table(&policy);
-        let credentials = Arc::new(Credentials::new(credentials));
+        let credentials = Credentials::new(credentials).after(&current.credentials);
+        let credentials = Arc::new(credentials);
         let routes = Arc::new(Routes::new(routes));
         let bound = PolicyInForce::new(policy.bind(&table), generation, Arc::clone(&credentials))
             .with_routes(Arc::clone(&routes));

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::Credentials;
+use crate::limits::FORMER;
 
 const SECRET: &str = r#"sk-live-q/A+b"z\9 grün-0123456789"#;
 const OTHER: &str = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
@@ -218,6 +219,49 @@ fn i03_only_what_is_sent_to_a_server_is_looked_for_there() {
     }
     let shown = format!("{credentials:?}");
     assert!(!shown.contains("value") && !shown.contains("along"), "{shown}");
+}
+
+#[test]
+fn i03_a_value_that_was_replaced_or_taken_away_is_still_looked_for() {
+    let set = |epoch, values: &[&str]| {
+        let one = |secret: &&str| Credential {
+            name: "a/KEY".to_owned(),
+            placeholder: "held-value".to_owned(),
+            secret: Redacted::new((*secret).to_owned()),
+            expires_ms: None,
+            bindings: vec![Binding {
+                host: Host::parse("a.example.com").unwrap(),
+                port: Port::new(443).unwrap(),
+                path: None,
+                placement: Placement::parse("authorization").unwrap(),
+            }],
+        };
+        let all = values.iter().map(one).collect();
+        Credentials::new(CredentialSet { epoch, mark: Redacted::new([7; 32]), all })
+    };
+    let to = Authority::parse("a.example.com:443").unwrap();
+    let told = |credentials: &Credentials, text: &str| {
+        let mut bytes = text.as_bytes().to_vec();
+        credentials.echoes(&to).unwrap().mask(&mut bytes);
+        String::from_utf8(bytes).unwrap()
+    };
+    let second = set(2, &["second-one"]).after(&set(1, &["first-good"]));
+    assert_eq!(told(&second, "first-good second-one"), "held-value held-value");
+    let none = set(3, &[]).after(&second);
+    assert_eq!(told(&none, "first-good second-one"), "held-value held-value");
+    let other = Authority::parse("b.example.com:443").unwrap();
+    assert!(none.echoes(&other).is_none() && set(1, &[]).echoes(&to).is_none());
+    // So many, and the latest of them.
+    let name =
+        |at: usize| char::from_digit(u32::try_from(at).unwrap(), 36).unwrap().to_string().repeat(9);
+    let mut all = set(1, &[&name(0)]);
+    for at in 1..FORMER + 4 {
+        all = set(1, &[&name(at)]).after(&all);
+    }
+    for at in 0..FORMER + 4 {
+        let is_found = told(&all, &name(at)) != name(at);
+        assert_eq!(is_found, at >= 3, "{at}");
+    }
 }
 
 /// Texts that are made of values, of parts of them and of others.

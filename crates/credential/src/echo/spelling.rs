@@ -10,6 +10,9 @@ use crate::limits::ECHOED_BYTES;
 /// each text as many, in the same order.
 pub(super) fn all(text: &str) -> Vec<Redacted<String>> {
     let mut all = written(text);
+    // Names of fields are told in lower case, and of variables in upper case.
+    all.push(Redacted::new(text.to_ascii_lowercase()));
+    all.push(Redacted::new(text.to_ascii_uppercase()));
     for offset in 0..3 {
         let standard = encoded(text, offset);
         // RFC 4648, section 5.

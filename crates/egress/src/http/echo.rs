@@ -3,7 +3,7 @@
 //!
 //! | the answer | what is done |
 //! |---|---|
-//! | its fields, and trailers | values are masked |
+//! | its fields, and trailers | values are masked; a field whose name has one in it does not pass |
 //! | its body, as it is | values are masked while it passes; what may begin one waits |
 //! | its body, with a content coding | it passes as it came, and is decoded beside that; it is broken off before a value is whole |
 //! | with a coding that cannot be undone | it does not pass |
@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use openshell_codec::content::{ContentError, Decoder};
 use openshell_codec::http1::Header;
 use openshell_credential::{Disclosure, EchoSearch, Echoes, Misuse};
@@ -61,12 +61,31 @@ impl<'a> Echo<'a> {
     }
 
     /// The same in the fields of a head.
-    pub(crate) fn mask_fields(&self, fields: &mut [Header]) {
+    pub(crate) fn mask_fields(&self, fields: &mut Vec<Header>) {
+        fields.retain(|field| !self.is_named(field.name.as_bytes()));
         fields.iter_mut().for_each(|field| self.mask(&mut field.value));
     }
 
+    /// The same in the fields of a head or of trailers.
+    pub(crate) fn mask_map(&self, fields: &mut HeaderMap) {
+        for name in named(fields, |name| self.is_named(name)) {
+            fields.remove(name);
+        }
+        for value in fields.values_mut() {
+            if let Some(masked) = self.masked(value) {
+                *value = masked;
+            }
+        }
+    }
+
+    /// Whether something is found in the name of a field.
+    fn is_named(&self, name: &[u8]) -> bool {
+        let found = self.current().mask(&mut name.to_vec());
+        found.inspect(|name| self.tell(name)).is_some()
+    }
+
     /// The same in one value; `None`: nothing is found.
-    pub(crate) fn masked(&self, value: &HeaderValue) -> Option<HeaderValue> {
+    fn masked(&self, value: &HeaderValue) -> Option<HeaderValue> {
         let (masked, name) = masked(&self.current(), value)?;
         self.tell(&name);
         Some(masked)
@@ -99,6 +118,11 @@ impl<'a> Echo<'a> {
     }
 }
 
+/// The fields of such names.
+pub(crate) fn named(fields: &HeaderMap, is: impl Fn(&[u8]) -> bool) -> Vec<HeaderName> {
+    fields.keys().filter(|name| is(name.as_str().as_bytes())).cloned().collect()
+}
+
 /// A value of a field in which something is masked, and the name of the first credential.
 pub(crate) fn masked(echoes: &Echoes, value: &HeaderValue) -> Option<(HeaderValue, Arc<str>)> {
     if !echoes.stands_in(value.as_bytes()) {
@@ -128,8 +152,8 @@ impl Sieve for Answer<'_> {
         passed.map_err(|misuse| Box::new(Refusal::credential(&misuse)))
     }
 
-    fn field(&self, value: &HeaderValue) -> Option<HeaderValue> {
-        self.echo.masked(value)
+    fn trailers(&self, fields: &mut HeaderMap) {
+        self.echo.mask_map(fields);
     }
 }
 

@@ -13,7 +13,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::HeaderMap;
 use jiff::Timestamp;
 use openshell_codec::content::{self, ContentError};
 use openshell_codec::http1::Header;
@@ -99,10 +99,8 @@ pub(crate) trait Sieve {
     /// Notes that what it gave is sent.
     fn sent(&mut self) {}
 
-    /// The value of a trailer that goes on in the place of this one; `None`: it goes on itself.
-    fn field(&self, _value: &HeaderValue) -> Option<HeaderValue> {
-        None
-    }
+    /// Has of trailers only what may pass.
+    fn trailers(&self, _fields: &mut HeaderMap) {}
 }
 
 /// What passes of shared octets, shared as they are.

@@ -23,7 +23,7 @@ use super::failure::Failure;
 use super::record::CallRecord;
 use crate::accept::Context;
 use crate::http::body::kib;
-use crate::http::echo::{AnswerSearch, masked};
+use crate::http::echo::{AnswerSearch, masked, named};
 use crate::http::searched::shared;
 use crate::refusal::Refusal;
 
@@ -121,6 +121,10 @@ impl Search {
 
     /// Masks what is found in fields.
     fn mask(&self, fields: &mut HeaderMap, record: &mut CallRecord) {
+        let is_named = |name: &[u8]| self.echoes.stands_in(name);
+        for name in named(fields, is_named) {
+            fields.remove(name);
+        }
         for value in fields.values_mut() {
             if let Some((masked, name)) = masked(&self.echoes, value) {
                 record.echoed(&name);

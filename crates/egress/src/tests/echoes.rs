@@ -209,6 +209,22 @@ async fn i03_fields_and_interim_answers_are_masked() {
 }
 
 #[tokio::test]
+async fn i03_a_field_whose_name_is_a_value_does_not_pass() {
+    let upstream = speaker(|_| {
+        let upper = SECRET.to_uppercase();
+        let fields = format!("{SECRET}: 1\r\nX-{upper}: 2\r\nX-Other: 3\r\n");
+        vec![format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n").into_bytes()]
+    })
+    .await;
+    let world = world(upstream.port, &PLACES).await;
+    let (answer, is_whole) = asked(&world, upstream.port, &get(upstream.port, "")).await;
+    let answer = text(&answer);
+    assert!(is_whole && answer.contains("x-other: 3"), "{answer}");
+    assert!(!answer.to_lowercase().contains("live"), "{answer}");
+    one_alarm(&world).await;
+}
+
+#[tokio::test]
 async fn i03_a_coded_answer_is_broken_off_before_the_value_is_whole() {
     let body = format!("{}{SECRET}{}", "before ".repeat(2000), "behind ".repeat(2000));
     let packed = gzip(body.as_bytes());

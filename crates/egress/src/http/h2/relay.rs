@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::super::searched::Sieve;
@@ -70,13 +70,12 @@ pub(super) async fn pump<S: Sieve>(
     }
     match from.trailers().await {
         Ok(Some(trailers)) if trailers.keys().any(|name| keeps(name.as_str())) => {
-            let kept = |(name, value): (&HeaderName, &HeaderValue)| {
-                let other = search.as_ref().and_then(|search| search.field(value));
-                keeps(name.as_str()).then(|| (name.clone(), other.unwrap_or_else(|| value.clone())))
-            };
             let mut all = HeaderMap::new();
-            for (name, value) in trailers.iter().filter_map(kept) {
-                all.append(name, value);
+            for (name, value) in trailers.iter().filter(|(name, _)| keeps(name.as_str())) {
+                all.append(name, value.clone());
+            }
+            if let Some(search) = &search {
+                search.trailers(&mut all);
             }
             granted(&mut to, &mut meter, size(&all))?;
             to.send_trailers(all).map_err(|_| Broken::Sink)

@@ -404,11 +404,7 @@ async fn search_through<'a>(
     echo: Option<&'a Echo<'a>>,
 ) -> Result<Option<Answer<'a>>, Box<Refusal>> {
     let Some(echo) = echo else { return Ok(None) };
-    for value in head.headers.values_mut() {
-        if let Some(masked) = echo.masked(value) {
-            *value = masked;
-        }
-    }
+    echo.mask_map(&mut head.headers);
     if ends { Ok(None) } else { echo.body(&headers(&head.headers)).await.map(Some) }
 }
 

@@ -254,6 +254,20 @@ impl EchoSearch {
         tail::cut(bytes, passing)
     }
 
+    /// Whether so little waits that it may pass when nothing follows it for long: nobody has a value
+    /// by that, and what follows is looked at as if it had not passed.
+    pub fn is_short(&self) -> bool {
+        self.tail.is_short(BEGINNING)
+    }
+
+    /// Has that pass.
+    pub fn late(&mut self) -> Vec<u8> {
+        let (mut bytes, passing) = self.tail.release();
+        let covered = self.covered.min(bytes.len());
+        bytes.iter_mut().take(covered).for_each(|byte| *byte = b'*');
+        bytes.get(passing).unwrap_or_default().to_vec()
+    }
+
     /// The name of the first credential whose value was found.
     pub const fn found(&self) -> Option<&Arc<str>> {
         self.found.as_ref()

@@ -31,6 +31,17 @@ impl Tail {
         self.held.len().saturating_sub(self.passed)
     }
 
+    /// Whether something waits, and with what passed before it is shorter than so many octets.
+    pub(crate) fn is_short(&self, longest: usize) -> bool {
+        self.waiting() > 0 && self.held.len() < longest
+    }
+
+    /// Has all pass that waits, and remembers it. All that is remembered, and what of it passes.
+    pub(crate) fn release(&mut self) -> (Vec<u8>, Range<usize>) {
+        let begin = std::mem::replace(&mut self.passed, self.held.len());
+        (self.held.to_vec(), begin..self.held.len())
+    }
+
     /// What waits and the next part, together.
     pub(crate) fn join<'a>(&mut self, part: &'a [u8]) -> Cow<'a, [u8]> {
         if self.held.is_empty() {

@@ -149,6 +149,10 @@ pub const DECODERS: usize = 256 * 1024;
 /// with more it is broken off. A block of zstd, the longest unit that waits for its end, fits.
 pub const ANSWER_HELD: usize = 512 * 1024;
 
+/// How long a few octets of an answer wait, since they may be the beginning of a value, when nothing
+/// follows them; then they pass.
+pub const ANSWER_WAITS: Duration = Duration::from_secs(1);
+
 /// The longest form, in octets, that is searched for another method; a longer one is judged as if
 /// it named each.
 pub const FORM: usize = 64 * 1024;

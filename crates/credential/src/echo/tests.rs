@@ -168,6 +168,23 @@ fn i03_what_may_go_on_waits_and_nothing_more() {
 }
 
 #[test]
+fn i03_of_a_value_that_comes_slowly_no_more_than_its_beginning_passes() {
+    let mut search = EchoSearch::new(echoes());
+    let mut out = Vec::new();
+    for octet in OTHER.as_bytes().chunks(1) {
+        out.extend_from_slice(&search.pass(octet, false));
+        if search.is_short() {
+            out.extend_from_slice(&search.late());
+            assert!(!search.is_short() && search.waiting() == 0);
+        }
+    }
+    out.extend_from_slice(&search.pass(b"", true));
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.starts_with(&format!("{}{}", &OTHER[..7], &HELD[7..39])), "{out}");
+    assert_eq!(out.len(), OTHER.len());
+}
+
+#[test]
 fn i03_only_what_is_sent_to_a_server_is_looked_for_there() {
     let bind = |host: &str, placement: &str| Binding {
         host: Host::parse(host).unwrap(),

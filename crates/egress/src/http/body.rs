@@ -159,13 +159,36 @@ pub(crate) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, S: Sieve>
         }
         // Buffers are not kept while nothing comes.
         framed = Vec::new();
-        let until = search.as_ref().and_then(Sieve::until);
-        if in_time(until, from.much_more()).await.map_err(Broken::Source)? > 0 {
+        if more(from, to, outgoing, &mut search).await? > 0 {
             continue;
         }
         incoming.end()?;
         return end(to, outgoing, search).await;
     }
+}
+
+/// Waits for more of a body. A few octets that wait for what follows them pass when nothing does.
+async fn more<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, S: Sieve>(
+    from: &mut Inbox<R>,
+    to: &mut W,
+    outgoing: Outgoing,
+    search: &mut Option<S>,
+) -> Result<usize, Broken> {
+    if let Some(search) = search.as_mut().filter(|search| search.is_short()) {
+        if let Ok(more) = timeout(limits::ANSWER_WAITS, from.much_more()).await {
+            return more.map_err(Broken::Source);
+        }
+        let late = search.late();
+        let mut framed = Vec::new();
+        match outgoing {
+            Outgoing::Plain => framed.extend_from_slice(&late),
+            Outgoing::Chunked => put_chunk(&mut framed, &late),
+        }
+        to.write_all(&framed).await.map_err(|_| Broken::Sink)?;
+        to.flush().await.map_err(|_| Broken::Sink)?;
+    }
+    let until = search.as_ref().and_then(Sieve::until);
+    in_time(until, from.much_more()).await.map_err(Broken::Source)
 }
 
 /// Ends a body whose end is that of its connection: with what waits of it.

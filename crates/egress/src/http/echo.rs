@@ -4,7 +4,7 @@
 //! | the answer | what is done |
 //! |---|---|
 //! | its fields, and trailers | values are masked; a field whose name has one in it does not pass |
-//! | its body, as it is | values are masked while it passes; what may begin one waits |
+//! | its body, as it is | values are masked while it passes; what may begin one waits, and a few octets of it for a second |
 //! | its body, with a content coding | it passes as it came, and is decoded beside that; it is broken off before a value is whole |
 //! | with a coding that cannot be undone | it does not pass |
 //! | messages of a WebSocket | as a body; servers are not offered to compress them |
@@ -108,7 +108,10 @@ impl<'a> Echo<'a> {
             .filter(|field| field.name == "content-encoding")
             .map(|field| field.value.as_slice())
             .collect();
-        let search = AnswerSearch::new(&self.current(), &codings, is_of_messages(fields));
+        // What has no stated end may be a stream whose reader acts on each part of it.
+        let is_stream =
+            is_of_messages(fields) || !fields.iter().any(|field| field.name == "content-length");
+        let search = AnswerSearch::new(&self.current(), &codings, is_stream);
         let search = search.map_err(|misuse| Refusal::credential(&misuse))?;
         let room = match search.memory() {
             0 => None,
@@ -150,6 +153,14 @@ impl Sieve for Answer<'_> {
             self.echo.tell(name);
         }
         passed.map_err(|misuse| Box::new(Refusal::credential(&misuse)))
+    }
+
+    fn is_short(&self) -> bool {
+        self.search.is_short()
+    }
+
+    fn late(&mut self) -> Vec<u8> {
+        self.search.late()
     }
 
     fn trailers(&self, fields: &mut HeaderMap) {
@@ -207,6 +218,25 @@ impl AnswerSearch {
         match self {
             Self::Plain(search) => search.waiting(),
             Self::Coded(coded) => coded.held.len(),
+        }
+    }
+
+    /// Whether something waits that may pass when nothing follows it for long.
+    fn is_short(&self) -> bool {
+        match self {
+            Self::Plain(search) => search.is_short(),
+            Self::Coded(coded) => coded.decoder.is_settled() && coded.search.is_short(),
+        }
+    }
+
+    /// Has that pass.
+    fn late(&mut self) -> Vec<u8> {
+        match self {
+            Self::Plain(search) => search.late(),
+            Self::Coded(coded) => {
+                coded.search.late();
+                std::mem::take(&mut coded.held)
+            }
         }
     }
 

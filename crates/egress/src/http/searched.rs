@@ -96,6 +96,16 @@ pub(crate) trait Sieve {
         None
     }
 
+    /// Whether something waits that may pass when nothing comes for [`limits::ANSWER_WAITS`].
+    fn is_short(&self) -> bool {
+        false
+    }
+
+    /// Has that pass.
+    fn late(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+
     /// Notes that what it gave is sent.
     fn sent(&mut self) {}
 

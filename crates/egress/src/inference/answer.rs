@@ -7,7 +7,7 @@ use std::task::{Context as Polling, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -103,7 +103,7 @@ impl Search {
         // Backends are asked for none, and some that stand before them do not care.
         let codings: Vec<&[u8]> =
             headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes).collect();
-        let body = AnswerSearch::new(echoes, &codings, false)
+        let body = AnswerSearch::new(echoes, &codings, !headers.contains_key(CONTENT_LENGTH))
             .map_err(|misuse| Refusal::credential(&misuse))?;
         let room = match body.memory() {
             0 => None,

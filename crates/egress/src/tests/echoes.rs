@@ -379,3 +379,35 @@ async fn i03_events_pass_at_once_and_values_in_them_are_those_in_force() {
     assert!(told.contains(HELD) && !told.contains("next"), "{told}");
     one_alarm(&world).await;
 }
+
+#[tokio::test]
+async fn i03_what_looks_like_the_beginning_of_a_value_does_not_wait_for_long() {
+    for coding in ["", "Content-Encoding: gzip\r\n"] {
+        let (upstream, say) = told().await;
+        let port = upstream.port;
+        let world = world(port, &PLACES).await;
+        let mut client = world.tunnel(port).await;
+        client.write_all(get(port, "").replace("1.1", "1.0").as_bytes()).await.unwrap();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n{coding}\r\n");
+        say.send(head.into_bytes()).unwrap();
+        let packed = |part: &str| {
+            if coding.is_empty() { part.as_bytes().to_vec() } else { gzip(part.as_bytes()) }
+        };
+        let mut came = Vec::new();
+        for part in ["yes", "it goes on with sk", "and with sk-live"].map(packed) {
+            say.send(part.clone()).unwrap();
+            while !came.ends_with(&part) {
+                let read = timeout(Duration::from_secs(5), client.read_buf(&mut came)).await;
+                assert!(matches!(read, Ok(Ok(1..))), "{coding}{}", text(&came));
+            }
+        }
+        // What follows is looked at as if that had not passed.
+        let rest = packed(&SECRET[7..]);
+        say.send(rest.clone()).unwrap();
+        drop(say);
+        let end = timeout(Duration::from_secs(5), client.read_to_end(&mut came)).await;
+        let told = if coding.is_empty() { &HELD.as_bytes()[7..] } else { b"" };
+        assert!(came.ends_with(told) && !came.ends_with(&rest), "{}", text(&came));
+        assert!(end.is_ok(), "it ends in some way");
+    }
+}

@@ -131,6 +131,18 @@ async fn i03_a_message_of_grpc_does_not_wait_for_the_next() {
     }
     down.send_data(SECRET[3..].to_owned().into(), true).unwrap();
     assert_eq!(came.data().await.unwrap().unwrap(), HELD[3..]);
+    // What is longer waits for a second, in a body of any kind.
+    let (response, _) = requests.send_request(post(port, "/a"), true).unwrap();
+    let (_request, mut answer) = next(&mut coming).await;
+    let mut down = answer.send_response(Response::new(()), false).unwrap();
+    let mut came = response.await.unwrap().into_body();
+    let begun = std::time::Instant::now();
+    down.send_data("and sk-live".into(), false).unwrap();
+    assert_eq!(came.data().await.unwrap().unwrap(), "and ");
+    assert_eq!(came.data().await.unwrap().unwrap(), "sk-live");
+    assert!(begun.elapsed() >= crate::limits::ANSWER_WAITS);
+    down.send_data(SECRET[7..].to_owned().into(), true).unwrap();
+    assert_eq!(came.data().await.unwrap().unwrap(), HELD[7..]);
 }
 
 #[tokio::test]

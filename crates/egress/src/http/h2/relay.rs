@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::super::searched::Sieve;
 use crate::ledger::Meter;
+use crate::limits;
 use crate::refusal::Refusal;
 
 /// Which side broke off.
@@ -34,8 +35,14 @@ pub(super) async fn pump<S: Sieve>(
 ) -> Result<(), Broken> {
     loop {
         let until = search.as_ref().and_then(Sieve::until);
+        let is_short = search.as_ref().is_some_and(Sieve::is_short);
         let data = tokio::select! {
             data = from.data() => data,
+            () = sleep(limits::ANSWER_WAITS), if is_short => {
+                let late = search.as_mut().map(Sieve::late).unwrap_or_default();
+                send(&mut to, late.into(), false, &mut meter).await?;
+                continue;
+            }
             () = silence(idle, until) => {
                 to.send_reset(Reason::CANCEL);
                 return Err(Broken::Source);

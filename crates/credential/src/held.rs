@@ -10,8 +10,8 @@ use openshell_types::{
 
 use crate::echo::{Echoes, Value};
 use crate::forms::Forms;
-use crate::misuse::{Misuse, Place};
 use crate::limits::{ECHOED_BYTES, FORMER};
+use crate::misuse::{Misuse, Place};
 use crate::placeholder::Minter;
 
 /// What a sandbox's programs may authenticate with, ready to be put in the place of what they hold.

@@ -251,6 +251,7 @@ fn i03_a_value_that_was_replaced_or_taken_away_is_still_looked_for() {
                 port: Port::new(443).unwrap(),
                 path: None,
                 placement: Placement::parse("authorization").unwrap(),
+                rule: None,
             }],
         };
         let all = values.iter().map(one).collect();

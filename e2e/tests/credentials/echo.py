@@ -4,12 +4,15 @@ import base64, gzip, http.server, json, ssl, sys
 
 address, certificate, key = sys.argv[1:4]
 
+first = []
+
 class Echo(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
         own = self.headers.get("authorization", "-")
         print(own, flush=True)
+        first.append(own)
         said = json.dumps({"headers": dict(self.headers)}, indent=2).encode()
         way = self.path.split("?")[0].rsplit("/", 1)[-1]
         self.send_response(200)
@@ -24,6 +27,8 @@ class Echo(http.server.BaseHTTPRequestHandler):
             self.send_header("x-echo", own)
             self.send_header("set-cookie", "session=%s; HttpOnly" % own.split(" ")[-1])
             said = b"told"
+        if way == "kept":
+            said = first[0].encode()
         if way == "base64":
             said = base64.b64encode(said)
         if way == "gzip":

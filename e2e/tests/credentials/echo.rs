@@ -1,8 +1,10 @@
 //! A bound server that tells what it was asked.
 
+use std::time::Duration;
+
 use openshell_audit::Outcome;
 use openshell_e2e::{Sandbox, eventually};
-use openshell_testkit::{Product, RunAs, world};
+use openshell_testkit::{Product, RunAs, finish, world};
 
 use crate::agent::{provider, trust};
 use crate::server::Server;
@@ -53,6 +55,13 @@ pub fn i03_a_server_that_echoes_tells_no_value(run_as: RunAs) {
         let said = ask("gzip");
         assert!(!said.ends_with(" exit 0\n"), "{said}");
         assert_eq!(server.out(), format!("Bearer {KEY}\n").repeat(5));
+        // What the server kept of a value that was replaced since.
+        let update = ["provider", "update", "models", "--credential", "OPENAI_API_KEY"];
+        let mut update = product.command(&update);
+        let next = KEY.replace("0003", "0004");
+        finish(update.env("OPENAI_API_KEY", &next), Duration::from_secs(30)).succeeded();
+        assert_eq!(ask("kept").matches(&held).count(), 1);
+        assert!(server.out().ends_with(&format!("Bearer {next}\n")), "{}", server.out());
         let log = sandbox.log();
         eventually("an event of each", || {
             let told = log.requests().into_iter().filter(|one| {
@@ -61,7 +70,7 @@ pub fn i03_a_server_that_echoes_tells_no_value(run_as: RunAs) {
                 };
                 one.outcome == Outcome::Denied && one.reason.as_ref().is_some_and(is_ours)
             });
-            (told.count() == 5).then_some(())
+            (told.count() == 6).then_some(())
         });
     });
 }

@@ -152,7 +152,8 @@ async fn h12_a_body_passes_as_a_whole_or_not_at_all() {
 async fn h12_an_answer_that_never_ends_is_cut_when_its_bytes_are_used_up() {
     const FIRST: &str =
         "data: {\"message\":{\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}}\n\n";
-    let (backend, mut told_gone) = endless(FIRST, "data: {\"type\":\"ping\"}\n\n").await;
+    let pings = "data: {\"type\":\"ping\"}\n\n".repeat(200).leak();
+    let (backend, mut told_gone) = endless(FIRST, pings).await;
     let world = world(ModelProtocol::Anthropic, &backend, "bytes=1M").await;
     let mut client = tls(&world, "inference.local", "http/1.1").await;
     say(&mut client).await;

@@ -54,7 +54,7 @@ mod tests {
         assert!(page("p0501").unwrap().starts_with("## P0501: any code"));
         assert!(page("c0203").unwrap().starts_with("## C0203: a credential for too many"));
         let mut said = String::new();
-        for code in ["P0550", "P0320", "P9999", "C0207", "any", "", "\u{e4}0101"] {
+        for code in ["P0550", "P0320", "P9999", "C0208", "any", "", "\u{e4}0101"] {
             said.push_str(&page(code).unwrap_err().to_string());
         }
         insta::assert_snapshot!(said);

@@ -157,9 +157,10 @@ impl Permit {
     }
 
     /// Whether requests over the connection are judged one by one. SECURITY: I9; where a credential
-    /// is bound, they are.
+    /// is bound, or was, they are.
     pub(crate) fn inspects(&self) -> bool {
         self.credentials().binds(&self.to)
+            || self.credentials().echoes(&self.to).is_some()
             || self.policy().inspects(&destination(&self.to), &self.by, Timestamp::now())
     }
 
@@ -291,6 +292,23 @@ impl Permit {
             if let Err(refusal) = self.renew(policy, reached) {
                 return (refusal, generation);
             }
+        }
+    }
+}
+
+/// Waits until a credential is bound to this server; says what becomes of what began before that, and
+/// under which generation.
+/// SECURITY: I3; nobody looked at it, and it may tell what others send now.
+pub(crate) async fn bound(mut policies: PolicyWatch, to: &Authority) -> (Refusal, Generation) {
+    loop {
+        let policy = Arc::clone(&policies.borrow_and_update());
+        if policy.credentials.echoes(to).is_some() {
+            let detail = "a credential was bound to the server since".to_owned();
+            return (Refusal::unreachable("policy_changed", detail), policy.generation);
+        }
+        drop(policy);
+        if policies.changed().await.is_err() {
+            std::future::pending().await
         }
     }
 }

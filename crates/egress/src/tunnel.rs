@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::accept::Context;
-use crate::authorize::{Decided, Permit, PolicyWatch, Watch, decide_for};
+use crate::authorize::{Decided, Permit, PolicyWatch, Watch, bound, decide_for};
 use crate::exchange::{self, Dialled, HelloEnd};
 use crate::http::{self, Carrier, Session};
 use crate::inference::{self, Visit};
@@ -140,6 +140,9 @@ async fn splice(
     let end = tokio::select! {
         biased;
         (refusal, generation) = permit.revoked(&mut policies, Some(reached)) => {
+            End::Revoked(refusal, generation)
+        }
+        (refusal, generation) = bound(context.policy.clone(), &intent.to) => {
             End::Revoked(refusal, generation)
         }
         end = async {

@@ -20,7 +20,7 @@ use super::response::{self, Answered, Asked, Failed};
 use super::searched::Search;
 use super::websocket::{self, Opened, Opening};
 use super::{End, Session};
-use crate::authorize::Permit;
+use crate::authorize::{Permit, bound};
 use crate::halves::{ReadHalf, WriteHalf, split};
 use crate::ledger::Meter;
 use crate::limits;
@@ -375,7 +375,7 @@ async fn exchange<C: Stream>(
     let was_used = line.is_used;
     let written = write(line.is_forward);
     let mut outcome = match send(&mut line, written, sending).await {
-        Ok(asked) => attempt(client, &mut line, &asked, (streamed, search)).await,
+        Ok(asked) => attempt(session, client, &mut line, &asked, (streamed, search)).await,
         Err(failed) => Err(failed),
     };
     if let Err(Failed::Unanswered(error)) = &outcome
@@ -388,7 +388,9 @@ async fn exchange<C: Stream>(
                 line.count(&meter);
                 let written = write(line.is_forward);
                 match send(&mut line, written, Some(sending)).await {
-                    Ok(asked) => attempt(client, &mut line, &asked, (streamed, None)).await,
+                    Ok(asked) => {
+                        attempt(session, client, &mut line, &asked, (streamed, None)).await
+                    }
                     Err(failed) => Err(failed),
                 }
             }
@@ -482,13 +484,26 @@ async fn send<'a>(
 
 /// Sends what is streamed, while the answer already comes in.
 async fn attempt<C: Stream>(
+    session: &Session<'_>,
     client: &mut Client<C>,
     line: &mut Line,
     asked: &Asked<'_>,
     (streamed, search): (Body, Option<Search>),
 ) -> Result<Answered, Failed> {
     let Client { inbox, write } = client;
-    let mut down = std::pin::pin!(response::relay(asked, &mut line.inbox, write));
+    let answered = response::relay(asked, &mut line.inbox, write);
+    let mut down = std::pin::pin!(async {
+        if asked.echo.is_some() {
+            return answered.await;
+        }
+        tokio::select! {
+            biased;
+            answered = answered => answered,
+            (refusal, _) = bound(session.context.policy.clone(), &session.to) => {
+                Err(Failed::Denied(Box::new(refusal)))
+            }
+        }
+    });
     if streamed == Body::None {
         return tokio::select! {
             biased;

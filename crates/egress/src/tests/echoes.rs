@@ -1,5 +1,6 @@
 //! What servers answer over HTTP/1 has no value in it, however it comes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -409,5 +410,29 @@ async fn i03_what_looks_like_the_beginning_of_a_value_does_not_wait_for_long() {
         let told = if coding.is_empty() { &HELD.as_bytes()[7..] } else { b"" };
         assert!(came.ends_with(told) && !came.ends_with(&rest), "{}", text(&came));
         assert!(end.is_ok(), "it ends in some way");
+    }
+}
+
+#[tokio::test]
+async fn i03_an_answer_that_began_before_a_value_was_bound_is_broken_off() {
+    let none = bound(1, ("other.example.com", 443), &PLACES, SECRET);
+    for endpoint in [ALL, ""] {
+        let (upstream, say) = told().await;
+        let port = upstream.port;
+        let endpoint = if endpoint.is_empty() { host_endpoint(port) } else { rest(port, endpoint) };
+        let world = World::new(&endpoint).await;
+        world.authenticate(&endpoint, Arc::clone(&none));
+        let mut client = world.tunnel(port).await;
+        client.write_all(get(port, "").as_bytes()).await.unwrap();
+        say.send(b"HTTP/1.1 200 OK\r\n\r\ndata: one\n\n".to_vec()).unwrap();
+        let mut came = Vec::new();
+        while !text(&came).contains("one\n\n") {
+            assert!(client.read_buf(&mut came).await.unwrap() > 0);
+        }
+        world.authenticate(&endpoint, bound(2, (HERE, port), &PLACES, SECRET));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let _ = say.send(SECRET.as_bytes().to_vec());
+        let end = timeout(Duration::from_secs(5), client.read_to_end(&mut came)).await.unwrap();
+        assert!(end.is_err() && !text(&came).contains("live"), "{}", text(&came));
     }
 }

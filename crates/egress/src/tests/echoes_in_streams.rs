@@ -175,6 +175,25 @@ async fn i03_what_a_server_says_with_its_goodbye_is_not_told() {
     assert!(!format!("{:?}", world.some_events().await).contains("live"));
 }
 
+#[tokio::test]
+async fn i03_a_stream_that_began_before_a_value_was_bound_is_reset() {
+    let (upstream, mut coming) = server(10, false).await;
+    let port = upstream.port;
+    let world = World::new(&rest(port, ALL)).await;
+    let mut requests = open(&world, port).await;
+    let (response, _) = requests.send_request(post(port, "/a"), true).unwrap();
+    let (_request, mut answer) = next(&mut coming).await;
+    let mut down = answer.send_response(Response::new(()), false).unwrap();
+    let answer = response.await.unwrap();
+    let (waiting, _) = requests.send_request(post(port, "/b"), true).unwrap();
+    let (_other, _waits) = next(&mut coming).await;
+    world.authenticate(&rest(port, ALL), bound(1, (HERE, port), &["authorization"], SECRET));
+    assert_eq!(waiting.await.unwrap().status(), 502);
+    let _ = down.send_data(SECRET.into(), false);
+    let (told, _, is_whole) = body(answer.into_body()).await;
+    assert!(!is_whole && told.is_empty(), "{told}");
+}
+
 const TALK: &str = "protocol: websocket, path: /ws, rules: [{ allow: { method: GET } }, \
                     { allow: { method: WEBSOCKET_TEXT } }]";
 

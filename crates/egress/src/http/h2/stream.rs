@@ -19,6 +19,7 @@ use super::super::searched::Search;
 use super::super::{Session, body};
 use super::relay;
 use super::upstream::{Ready, Upstream, broken};
+use crate::authorize::bound;
 use crate::ledger::Meter;
 use crate::limits;
 use crate::refusal::Refusal;
@@ -320,9 +321,14 @@ async fn exchange(
     let mut sent = std::pin::pin!(send(up));
     let mut is_sent = false;
     let mut response = std::pin::pin!(response);
+    let mut bound = std::pin::pin!(bound(session.context.policy.clone(), &session.to));
     let received = loop {
         tokio::select! {
             received = &mut response => break received,
+            (refusal, _) = &mut bound, if echo.is_none() => {
+                refuse(session, answer, &refusal, is_grpc);
+                return Err(Box::new(refusal));
+            }
             result = &mut sent, if !is_sent => {
                 (is_sent, is_whole) = (true, result.is_ok());
                 match result {
@@ -373,6 +379,9 @@ async fn exchange(
                     Err(_) => return Ok(()),
                 },
                 result = &mut sent, if !is_sent => result,
+                (refusal, _) = &mut bound, if echo.is_none() => {
+                    Err(relay::Broken::Denied(Box::new(refusal)))
+                }
             };
             (is_sent, is_whole) = (true, result.is_ok());
             if let Err(relay::Broken::Denied(refusal)) = result {

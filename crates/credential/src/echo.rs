@@ -268,6 +268,18 @@ impl EchoSearch {
         bytes.get(passing).unwrap_or_default().to_vec()
     }
 
+    /// The same of a part that ends a message, all of which passes: of what may be the beginning of a
+    /// value so much is lost, and the rest is looked for in the message that follows.
+    pub fn pass_end<'a>(&mut self, part: &'a [u8]) -> Cow<'a, [u8]> {
+        let passed = self.pass(part, false);
+        if self.waiting() == 0 {
+            return passed;
+        }
+        let mut all = passed.into_owned();
+        all.extend_from_slice(&self.late());
+        Cow::Owned(all)
+    }
+
     /// The name of the first credential whose value was found.
     pub const fn found(&self) -> Option<&Arc<str>> {
         self.found.as_ref()

@@ -185,6 +185,22 @@ fn i03_of_a_value_that_comes_slowly_no_more_than_its_beginning_passes() {
 }
 
 #[test]
+fn i03_of_a_value_that_is_cut_by_messages_one_part_passes() {
+    for cut in 1..OTHER.len() {
+        let (one, two) = OTHER.as_bytes().split_at(cut);
+        let mut search = EchoSearch::new(echoes());
+        let (one, two) = (search.pass_end(one).into_owned(), search.pass_end(two).into_owned());
+        assert_eq!((one.len(), two.len()), (cut, OTHER.len() - cut));
+        // So much of its beginning is as good as all of it.
+        assert_eq!(one == OTHER.as_bytes()[..cut], cut < OTHER.len() - SPARE, "{cut}");
+        // Both begin with what all tokens of that kind do.
+        let same = two.iter().zip(&OTHER.as_bytes()[cut..]).filter(|(told, own)| told == own);
+        assert!(same.count() < 4, "{cut}");
+        assert_eq!(&*search.pass_end(b"next"), b"next");
+    }
+}
+
+#[test]
 fn i03_only_what_is_sent_to_a_server_is_looked_for_there() {
     let bind = |host: &str, placement: &str| Binding {
         host: Host::parse(host).unwrap(),

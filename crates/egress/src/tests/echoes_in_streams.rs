@@ -215,6 +215,17 @@ async fn i03_messages_that_come_back_are_masked() {
     assert!(upstream.bytes().contains("live"), "{}", upstream.bytes());
     client.write_all(&websocket::client_frame(0x82, b"\xff\0sk-l")).await.unwrap();
     assert_eq!(websocket::frame(&mut client).await, (0x82, b"\xff\0sk-l".to_vec()));
+    // A server that cuts what it says into messages.
+    for cut in [7, 20, 39] {
+        let (one, two) = SECRET.split_at(cut);
+        client.write_all(&websocket::text(one)).await.unwrap();
+        let (_, first) = websocket::frame(&mut client).await;
+        assert_eq!(first.len(), cut);
+        client.write_all(&websocket::text(two)).await.unwrap();
+        let (_, second) = websocket::frame(&mut client).await;
+        assert_eq!(second.len(), two.len());
+        assert!(!text(&second).contains(&two[..2]), "{cut}: {}", text(&second));
+    }
     // Its value changes.
     let second = SECRET.replace("live", "next");
     world.authenticate(&endpoint, bound(2, (HERE, port), &["message"], &second));

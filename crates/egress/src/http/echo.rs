@@ -178,6 +178,9 @@ pub(crate) enum AnswerSearch {
 pub(crate) struct Coded {
     decoder: Decoder,
     search: EchoSearch,
+    /// Through what comes as it is: some codings have room for what is no part of the body, such as a
+    /// file's name in gzip (RFC 1952, section 2.3).
+    raw: EchoSearch,
     /// What came and waits, since what it becomes may be the beginning of a value.
     held: Vec<u8>,
 }
@@ -194,11 +197,14 @@ impl AnswerSearch {
         let texts: Option<Vec<&str>> =
             codings.iter().map(|value| std::str::from_utf8(value).ok()).collect();
         let texts = texts.ok_or(ContentError::Unknown).map_err(veiled)?;
+        let texts: Vec<&str> =
+            texts.iter().flat_map(|text| text.split(',')).filter(|one| is_coding(one)).collect();
         let decoder = if texts.is_empty() { None } else { Decoder::new(&texts).map_err(veiled)? };
         Ok(match decoder {
             Some(decoder) => {
                 let search = plain.of_messages();
-                Self::Coded(Coded { decoder, search, held: Vec::new() })
+                let raw = EchoSearch::new(Arc::clone(echoes)).of_messages();
+                Self::Coded(Coded { decoder, search, raw, held: Vec::new() })
             }
             None if is_of_messages => Self::Plain(plain.of_messages()),
             None => Self::Plain(plain),
@@ -225,7 +231,11 @@ impl AnswerSearch {
     fn is_short(&self) -> bool {
         match self {
             Self::Plain(search) => search.is_short(),
-            Self::Coded(coded) => coded.decoder.is_settled() && coded.search.is_short(),
+            Self::Coded(Coded { decoder, search, raw, .. }) => {
+                let is_free = |one: &EchoSearch| one.is_short() || one.waiting() == 0;
+                let is_any = search.waiting().max(raw.waiting()) > 0;
+                is_any && decoder.is_settled() && is_free(search) && is_free(raw)
+            }
         }
     }
 
@@ -235,6 +245,7 @@ impl AnswerSearch {
             Self::Plain(search) => search.late(),
             Self::Coded(coded) => {
                 coded.search.late();
+                coded.raw.late();
                 std::mem::take(&mut coded.held)
             }
         }
@@ -243,7 +254,11 @@ impl AnswerSearch {
     /// Looks for others from now on.
     pub(crate) fn look_for(&mut self, echoes: &Arc<Echoes>) {
         match self {
-            Self::Plain(search) | Self::Coded(Coded { search, .. }) => search.look_for(echoes),
+            Self::Plain(search) => search.look_for(echoes),
+            Self::Coded(Coded { search, raw, .. }) => {
+                search.look_for(echoes);
+                raw.look_for(echoes);
+            }
         }
     }
 
@@ -271,8 +286,9 @@ impl Coded {
         let decoded = self.decoder.push(part, &mut |given| {
             search.pass(given, false);
         });
+        self.raw.pass(part, false);
         // What was given before an error is known, too.
-        if let Some(name) = self.search.found() {
+        if let Some(name) = self.search.found().or(self.raw.found()) {
             let (name, how) = (name.to_string(), Disclosure::BrokenOff);
             return Err(Misuse::Echoed { name, how });
         }
@@ -281,7 +297,8 @@ impl Coded {
         if ends && !is_settled {
             return Err(veiled(ContentError::Truncated));
         }
-        let waits = !ends && (self.search.waiting() > 0 || !is_settled);
+        let waiting = self.search.waiting().max(self.raw.waiting());
+        let waits = !ends && (waiting > 0 || !is_settled);
         if !waits && self.held.is_empty() {
             return Ok(Cow::Borrowed(part));
         }
@@ -294,6 +311,14 @@ impl Coded {
         }
         Ok(Cow::Borrowed(&[]))
     }
+}
+
+/// Whether this is a coding, and none of what servers write there that code nothing: an empty element
+/// (RFC 9110, section 5.6.1.2), the frame of uploads to S3, which its servers keep with what was
+/// uploaded, or something else that clients pass over.
+fn is_coding(name: &str) -> bool {
+    const NONE: [&str; 6] = ["", "aws-chunked", "none", "binary", "utf-8", "identity"];
+    !NONE.iter().any(|none| name.trim_ascii().eq_ignore_ascii_case(none))
 }
 
 fn veiled(error: ContentError) -> Misuse {

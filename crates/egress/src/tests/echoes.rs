@@ -256,7 +256,19 @@ async fn i03_a_coded_answer_is_broken_off_before_the_value_is_whole() {
 #[tokio::test]
 async fn i03_a_coded_answer_without_a_value_passes_as_it_came() {
     let body = "nothing ".repeat(5000);
-    for (coding, packed) in [("gzip", gzip(body.as_bytes())), ("identity", body.into_bytes())] {
+    let members = [gzip(body.as_bytes()), gzip(b""), gzip(body.as_bytes())].concat();
+    let plain = body.clone().into_bytes();
+    for (coding, packed) in [
+        ("gzip", gzip(body.as_bytes())),
+        ("X-GZIP", members),
+        ("gzip, aws-chunked", gzip(b"")),
+        ("gzip", Vec::new()),
+        ("br", Vec::new()),
+        ("identity", plain.clone()),
+        ("", plain.clone()),
+        ("utf-8", plain.clone()),
+        ("aws-chunked,", plain),
+    ] {
         let told = packed.clone();
         let upstream = speaker(move |_| {
             let head = format!(
@@ -434,5 +446,24 @@ async fn i03_an_answer_that_began_before_a_value_was_bound_is_broken_off() {
         let _ = say.send(SECRET.as_bytes().to_vec());
         let end = timeout(Duration::from_secs(5), client.read_to_end(&mut came)).await.unwrap();
         assert!(end.is_err() && !text(&came).contains("live"), "{}", text(&came));
+    }
+}
+
+#[tokio::test]
+async fn i03_what_a_coding_has_beside_the_body_is_searched() {
+    // A member of gzip with a file's name in it (RFC 1952, section 2.3), and nothing else.
+    let begin = [0x1f, 0x8b, 8, 0b1000, 0, 0, 0, 0, 0, 3];
+    let member = [&begin[..], SECRET.as_bytes(), b"\0", &gzip(b"")[10..]].concat();
+    for size in [member.len(), 7] {
+        let member = member.clone();
+        let upstream = speaker(move |_| {
+            let head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n".to_vec();
+            [head].into_iter().chain(member.chunks(size).map(<[u8]>::to_vec)).collect()
+        })
+        .await;
+        let world = world(upstream.port, &PLACES).await;
+        let (answer, is_whole) = asked(&world, upstream.port, &get(upstream.port, "")).await;
+        assert!(!is_whole && !text(&answer).contains("live"), "{}", text(&answer));
+        one_alarm(&world).await;
     }
 }

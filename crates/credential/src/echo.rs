@@ -53,16 +53,18 @@ impl Echoes {
         let mut forms: Vec<Form> = Vec::new();
         for value in values.iter().filter(|value| value.secret.expose().len() >= ECHOED_BYTES) {
             let name: Arc<str> = value.name.into();
-            let instead = spelling::all(value.placeholder);
-            for (text, instead) in spelling::all(value.secret.expose()).into_iter().zip(instead) {
-                forms.push(Form::new(text, instead.expose(), &name));
-            }
+            let (secret, placeholder) = (value.secret.expose(), value.placeholder);
+            let whole = spelling::all(secret).into_iter().zip(spelling::all(placeholder));
             // SECURITY: I3; who takes the scheme off a field by its length takes some of a value.
-            let longest = spare(value.secret.expose().len());
-            for (text, instead) in spelling::ends(value.secret.expose(), value.placeholder, longest)
-            {
-                forms.push(Form::new(text, instead.expose(), &name));
+            let ends = spelling::ends(secret, placeholder, spare(secret.len()));
+            let mut own: Vec<Form> = Vec::new();
+            for (text, instead) in whole.chain(ends) {
+                // Most are the same, and long ones are not kept as often.
+                if !own.iter().any(|form| form.text.expose() == text.expose()) {
+                    own.push(Form::new(text, instead.expose(), &name));
+                }
             }
+            forms.append(&mut own);
         }
         forms.sort_by(|one, other| one.text.expose().cmp(other.text.expose()));
         forms.dedup_by(|one, other| one.text.expose() == other.text.expose());

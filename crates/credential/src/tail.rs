@@ -31,6 +31,23 @@ impl Tail {
         self.held.len().saturating_sub(self.passed)
     }
 
+    /// All that is remembered.
+    pub(crate) fn held(&self) -> &[u8] {
+        &self.held
+    }
+
+    /// Has a part wait, too.
+    pub(crate) fn grow(&mut self, part: &[u8]) {
+        let length = self.held.len().saturating_add(part.len());
+        if length > self.held.capacity() {
+            // What is left behind is wiped, as it is not where a vector grows by itself.
+            let mut more = Zeroizing::new(Vec::with_capacity(length.saturating_mul(2)));
+            more.extend_from_slice(&self.held);
+            self.held = more;
+        }
+        self.held.extend_from_slice(part);
+    }
+
     /// Whether something waits, and with what passed before it is shorter than so many octets.
     pub(crate) fn is_short(&self, longest: usize) -> bool {
         self.waiting() > 0 && self.held.len() < longest

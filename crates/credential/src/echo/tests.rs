@@ -201,6 +201,23 @@ fn i03_of_a_value_that_is_cut_by_messages_one_part_passes() {
 }
 
 #[test]
+fn n06_a_long_value_in_small_parts_takes_as_long_as_it_is() {
+    let secret: String = (0..4000).map(|at| format!("{at:04}")).collect();
+    let secret = Redacted::new(secret);
+    let value = Value { name: "own/KEY", secret: &secret, placeholder: "" };
+    let mut search = EchoSearch::new(Arc::new(Echoes::of(&[value]).unwrap()));
+    let begun = std::time::Instant::now();
+    let mut out = Vec::new();
+    for octet in secret.expose().as_bytes().chunks(1) {
+        out.extend_from_slice(&search.pass(octet, false));
+    }
+    out.extend_from_slice(&search.pass(b"!", true));
+    assert!(out.iter().rev().skip(1).all(|octet| *octet == b'*') && out.len() == 16_001);
+    // Looked through at each octet it takes most of a minute.
+    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn i03_only_what_is_sent_to_a_server_is_looked_for_there() {
     let bind = |host: &str, placement: &str| Binding {
         host: Host::parse(host).unwrap(),

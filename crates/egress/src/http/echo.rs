@@ -286,7 +286,10 @@ impl Coded {
         let decoded = self.decoder.push(part, &mut |given| {
             search.pass(given, false);
         });
-        self.raw.pass(part, false);
+        self.raw.pass(part, ends);
+        if ends {
+            self.search.pass(&[], true);
+        }
         // What was given before an error is known, too.
         if let Some(name) = self.search.found().or(self.raw.found()) {
             let (name, how) = (name.to_string(), Disclosure::BrokenOff);

@@ -467,3 +467,22 @@ async fn i03_what_a_coding_has_beside_the_body_is_searched() {
         one_alarm(&world).await;
     }
 }
+
+#[tokio::test]
+async fn i03_a_coded_answer_that_ends_within_a_value_is_broken_off() {
+    for length in [SECRET.len() - 10, SECRET.len() - 1] {
+        let packed = gzip(&SECRET.as_bytes()[..length]);
+        for size in [packed.len(), 1] {
+            let packed = packed.clone();
+            let upstream = speaker(move |_| {
+                let head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n".to_vec();
+                [head].into_iter().chain(packed.chunks(size).map(<[u8]>::to_vec)).collect()
+            })
+            .await;
+            let world = world(upstream.port, &PLACES).await;
+            let (_, is_whole) = asked(&world, upstream.port, &get(upstream.port, "")).await;
+            assert!(!is_whole, "{length}");
+            one_alarm(&world).await;
+        }
+    }
+}

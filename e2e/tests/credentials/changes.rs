@@ -27,7 +27,7 @@ pub fn bad_input_is_told(run_as: RunAs) {
         let region = ["--credential", "AWS_SECRET_ACCESS_KEY=x", "--config", "AWS_REGION=EU"];
         fails(&[&of_s3[..], &region].concat(), "`AWS_REGION`: it is no region");
         let taken = product.run(&["provider", "delete", "claude"]);
-        assert!(taken.stderr.contains("detach it first"), "{taken}");
+        assert!(taken.stderr.contains("openshell provider detach agent claude"), "{taken}");
         let absent = product.run(&["provider", "attach", "agent", "nobody"]);
         assert!(absent.stderr.contains("not found"), "{absent}");
         let create = ["sandbox", "create", "--provider", "nobody", "--detach", "--", "true"];

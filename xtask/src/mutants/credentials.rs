@@ -61,7 +61,7 @@ units! {
         PLACE "if !self.is_secure && self.to.port.number() == 443 {" => "if self.is_secure && self.to.port.number() == 80 {",
         "openshell-credential" "an_expired_value_and_an_open_line";
     "credentials: a tunnel to a bound server is not read (I9)":
-        AUTHORIZE "self.credentials().binds(&self.to)\n            || self.policy()" => "self.policy()",
+        AUTHORIZE "self.credentials().binds(&self.to)\n            || self.credentials().echoes(&self.to).is_some()\n            || self.policy()" => "self.policy()",
         "openshell-egress" "i09_a_connection_that_nobody_judged";
     "credentials: answers are not searched for values (I3)":
         JUDGE "echoes: permit.credentials().echoes(permit.to()).cloned()," => "echoes: permit.credentials().echoes(permit.to()).filter(|_| false).cloned(),",

@@ -183,7 +183,7 @@ fn spare(length: usize) -> usize {
 
 /// The bits of all beginnings: so many that few others have one of theirs.
 fn beginnings(forms: &[Form]) -> Vec<u64> {
-    const WORDS_EACH: usize = 2;
+    const WORDS_EACH: usize = 8;
     let words = forms.len().saturating_mul(WORDS_EACH).next_power_of_two();
     let mut all = vec![0; words];
     for (word, bit) in forms.iter().filter_map(|form| place(form.octets(), words)) {

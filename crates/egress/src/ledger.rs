@@ -1,8 +1,8 @@
 //! What was used of the policy's budgets, and of those of routes, for as long as the supervisor runs.
 //!
-//! A [`Meter`] counts for one connection, request or model call. It looks its budgets up when it is made, when
-//! the policy changes and when a window ends; in between it touches a few atomic numbers. What is
-//! counted together has one pair of numbers in each window, whoever counts, and they outlive
+//! A [`Meter`] counts for one connection, request or model call. It looks its budgets up when it is
+//! made, when the policy changes and when a window ends; in between it touches a few atomic numbers.
+//! What is counted together has one set of numbers in each window, whoever counts, and they outlive
 //! every policy and route: only the windows begin anew. So there are as many of them as budgets that
 //! the sandbox's policies and routes ever had.
 

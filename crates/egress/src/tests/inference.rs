@@ -386,7 +386,7 @@ async fn is_cut_off(client: &mut TlsStream<TcpStream>) {
 async fn read_until<S: AsyncReadExt + Unpin>(client: &mut S, text: &str) -> String {
     let mut bytes = Vec::new();
     while !String::from_utf8_lossy(&bytes).contains(text) {
-        let read = timeout(Duration::from_secs(10), client.read_buf(&mut bytes)).await;
+        let read = timeout(Duration::from_secs(30), client.read_buf(&mut bytes)).await;
         assert!(read.unwrap().unwrap() > 0, "{}", String::from_utf8_lossy(&bytes));
     }
     String::from_utf8_lossy(&bytes).into_owned()

@@ -19,7 +19,7 @@ pub struct Options {
 }
 
 /// The targets, and the folders whose files each begins with.
-const TARGETS: [(&str, &[&str]); 11] = [
+const TARGETS: [(&str, &[&str]); 12] = [
     ("policy_document", &["crates/policy/tests/cases", "crates/policy/tests/diagnostics"]),
     ("policy_decide_vs_oracle", &["crates/policy/tests/cases"]),
     ("provider_profile", &["crates/credential/profiles"]),
@@ -28,6 +28,7 @@ const TARGETS: [(&str, &[&str]); 11] = [
     ("json_rpc", &[]),
     ("graphql", &[]),
     ("content", &[]),
+    ("answer", &[]),
     ("http1", &[]),
     ("request_target", &[]),
     ("client_hello", &[]),
